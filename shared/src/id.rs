@@ -1,0 +1,142 @@
+//! Identifiers: parsed once at the edge, trusted inside. Never converted, trimmed or case-folded.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+/// Longest identifier, in characters. The column width of every id in the tables.
+pub const ID_CHARS_MAX: usize = 64;
+
+/// Why a text is not an identifier.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidId {
+    /// Zero characters.
+    #[error("must not be empty")]
+    Empty,
+    /// More than [`ID_CHARS_MAX`] characters.
+    #[error("has {0} characters; at most {ID_CHARS_MAX} are allowed")]
+    TooLong(usize),
+    /// A character outside `[A-Za-z0-9._:@-]`.
+    #[error("contains {0:?}; allowed are letters, digits and . _ : @ -")]
+    Character(char),
+}
+
+/// Checks the rule of DESIGN section 6: `[A-Za-z0-9._:@-]{1,64}`.
+fn check(text: &str) -> Result<(), InvalidId> {
+    if text.is_empty() {
+        return Err(InvalidId::Empty);
+    }
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b':' | b'@' | b'-');
+    if let Some(at) = text.bytes().position(|c| !allowed(c)) {
+        // All bytes before `at` are ASCII, so `at` starts a character.
+        return Err(InvalidId::Character(
+            text[at..].chars().next().unwrap_or('\u{fffd}'),
+        ));
+    }
+    if text.len() > ID_CHARS_MAX {
+        return Err(InvalidId::TooLong(text.len()));
+    }
+    Ok(())
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Takes a text as an identifier, or says why it is none.
+            ///
+            /// # Errors
+            /// [`InvalidId`] when the text is not `[A-Za-z0-9._:@-]{1,64}`.
+            pub fn parse(text: &str) -> Result<Self, InvalidId> {
+                check(text)?;
+                Ok(Self(text.into()))
+            }
+
+            /// A new identifier: a time-ordered UUID (version 7).
+            pub fn generate() -> Self {
+                Self(Uuid::now_v7().to_string().into_boxed_str())
+            }
+
+            /// The identifier as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+    };
+}
+
+id!(
+    /// A user.
+    UserId
+);
+id!(
+    /// An order; also the partition key of its payments.
+    OrderId
+);
+id!(
+    /// A payment.
+    PaymentId
+);
+id!(
+    /// A stock keeping unit.
+    Sku
+);
+id!(
+    /// An event: the same id twice is the same event twice.
+    EventId
+);
+
+impl From<Uuid> for EventId {
+    fn from(uuid: Uuid) -> Self {
+        Self(uuid.to_string().into_boxed_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_the_ids_of_all_five_systems() {
+        for text in [
+            "0c0f2c2e-6a5d-4f0e-9a53-0b7f7a5d1e01",
+            "user-6b0f3c9e-2a77-4b8e-9a53-1c2d3e4f5a6b",
+            "SKU-042",
+            "order_1795244400_123456789",
+            "a.b:c@d",
+            &"x".repeat(64),
+        ] {
+            assert_eq!(UserId::parse(text).unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn refuses_what_no_column_could_hold_exactly() {
+        assert_eq!(Sku::parse(""), Err(InvalidId::Empty));
+        assert_eq!(Sku::parse(&"x".repeat(65)), Err(InvalidId::TooLong(65)));
+        assert_eq!(Sku::parse("a b"), Err(InvalidId::Character(' ')));
+        assert_eq!(Sku::parse("a\u{e9}"), Err(InvalidId::Character('\u{e9}')));
+        assert_eq!(Sku::parse("a'--"), Err(InvalidId::Character('\'')));
+    }
+}

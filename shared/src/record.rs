@@ -1,0 +1,333 @@
+//! What stands in the event log: bytes with a key, headers and a position. Knows nothing of what they mean.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use crate::timestamp::Timestamp;
+
+/// Largest payload a record may have, in bytes. Kafka's own default for a message is of the same size.
+pub const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
+
+/// Where a record stands in its topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Partition of the topic, from 0.
+    pub partition: i32,
+    /// Place within the partition, from 0.
+    pub offset: i64,
+}
+
+impl fmt::Display for Position {
+    /// `partition:offset`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.partition, self.offset)
+    }
+}
+
+/// Text that is not `partition:offset`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a position is written partition:offset, such as 3:1027")]
+pub struct InvalidPosition;
+
+impl FromStr for Position {
+    type Err = InvalidPosition;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (partition, offset) = text.split_once(':').ok_or(InvalidPosition)?;
+        let position = Self {
+            partition: partition.parse().map_err(|_| InvalidPosition)?,
+            offset: offset.parse().map_err(|_| InvalidPosition)?,
+        };
+        if position.partition < 0 || position.offset < 0 {
+            Err(InvalidPosition)
+        } else {
+            Ok(position)
+        }
+    }
+}
+
+/// Headers of a record in one buffer: for each, length and bytes of the name, length and bytes of the value.
+///
+/// One buffer, because a log that stores them and a batch that carries thousands of them copy it whole.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Headers(Vec<u8>);
+
+impl Headers {
+    /// None.
+    pub const EMPTY: Self = Self(Vec::new());
+
+    /// Adds one behind those that are there.
+    pub fn push(&mut self, name: &str, value: &[u8]) {
+        put_header(&mut self.0, name, value);
+    }
+
+    /// The same headers and one more.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &[u8]) -> Self {
+        self.push(name, value);
+        self
+    }
+
+    /// A view that can be iterated.
+    pub fn view(&self) -> HeaderView<'_> {
+        HeaderView(&self.0)
+    }
+
+    /// The buffer, for a store that keeps it whole.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.view().fmt(f)
+    }
+}
+
+fn put_header(buffer: &mut Vec<u8>, name: &str, value: &[u8]) {
+    for part in [name.as_bytes(), value] {
+        let length = u32::try_from(part.len()).expect("headers are far below 4 GiB");
+        buffer.extend_from_slice(&length.to_le_bytes());
+        buffer.extend_from_slice(part);
+    }
+}
+
+/// Headers read where they lie.
+#[derive(Clone, Copy, Default)]
+pub struct HeaderView<'a>(&'a [u8]);
+
+impl<'a> HeaderView<'a> {
+    /// Headers from a buffer written by [`Headers`]. A damaged buffer ends the iteration early.
+    pub fn from_bytes(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// Name and value of each, in the order in which they were added.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let name = take_part(&mut rest)?;
+            let value = take_part(&mut rest)?;
+            Some((std::str::from_utf8(name).ok()?, value))
+        })
+    }
+
+    /// The value of the first header of that name, whatever its case.
+    pub fn get(self, name: &str) -> Option<&'a [u8]> {
+        self.iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// As [`HeaderView::get`], when the value is UTF-8.
+    pub fn get_str(self, name: &str) -> Option<&'a str> {
+        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// A copy to keep.
+    pub fn to_owned(self) -> Headers {
+        Headers(self.0.to_vec())
+    }
+}
+
+impl fmt::Debug for HeaderView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.iter().map(|(n, v)| (n, String::from_utf8_lossy(v))))
+            .finish()
+    }
+}
+
+fn take_part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, tail) = rest.split_first_chunk::<4>()?;
+    let (part, tail) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    *rest = tail;
+    Some(part)
+}
+
+/// A record on its way into the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRecord {
+    /// Decides the partition; `None` spreads records evenly, and the projector refuses such records.
+    pub key: Option<Vec<u8>>,
+    /// The bytes.
+    pub payload: Vec<u8>,
+    /// What stands beside the bytes.
+    pub headers: Headers,
+}
+
+/// A record out of the log, borrowed from the batch that holds it.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// The topic it stands in.
+    pub topic: &'a str,
+    /// Where it stands there.
+    pub position: Position,
+    /// When the log took it.
+    pub appended_at: Timestamp,
+    /// The key's bytes; `None` when there is no key.
+    pub key: Option<&'a [u8]>,
+    /// The payload's bytes; `None` for Kafka's null payload.
+    pub payload: Option<&'a [u8]>,
+    /// The headers.
+    pub headers: HeaderView<'a>,
+}
+
+/// Records of one poll, all their bytes in one buffer that the next poll reuses.
+#[derive(Debug, Default)]
+pub struct RecordBatch {
+    topic: Box<str>,
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    position: Position,
+    appended_at: Timestamp,
+    key: Option<Range<usize>>,
+    payload: Option<Range<usize>>,
+    headers: Range<usize>,
+}
+
+impl RecordBatch {
+    /// An empty batch for records of that topic.
+    pub fn new(topic: &str) -> Self {
+        Self {
+            topic: topic.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Forgets the records, keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+    }
+
+    /// Copies one record in.
+    pub fn push(&mut self, position: Position, appended_at: Timestamp, record: RecordParts<'_>) {
+        let entry = Entry {
+            position,
+            appended_at,
+            key: record.key.map(|key| self.put(key)),
+            payload: record.payload.map(|payload| self.put(payload)),
+            headers: self.put(record.headers.0),
+        };
+        self.entries.push(entry);
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len()
+    }
+
+    /// Drops the records for which `keep` says no.
+    pub fn retain(&mut self, keep: impl Fn(Position) -> bool) {
+        self.entries.retain(|entry| keep(entry.position));
+    }
+
+    /// How many records it holds.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes of all keys, payloads and headers.
+    pub fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The record at `index`, in the order of arrival.
+    ///
+    /// # Panics
+    /// When there is no such record.
+    pub fn get(&self, index: usize) -> Record<'_> {
+        let entry = &self.entries[index];
+        Record {
+            topic: &self.topic,
+            position: entry.position,
+            appended_at: entry.appended_at,
+            key: entry.key.clone().map(|range| &self.bytes[range]),
+            payload: entry.payload.clone().map(|range| &self.bytes[range]),
+            headers: HeaderView(&self.bytes[entry.headers.clone()]),
+        }
+    }
+
+    /// All records, in the order of arrival.
+    pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
+        (0..self.len()).map(|index| self.get(index))
+    }
+}
+
+/// The variable parts of a record, for [`RecordBatch::push`].
+#[derive(Debug, Clone, Copy)]
+pub struct RecordParts<'a> {
+    /// See [`Record::key`].
+    pub key: Option<&'a [u8]>,
+    /// See [`Record::payload`].
+    pub payload: Option<&'a [u8]>,
+    /// See [`Record::headers`].
+    pub headers: HeaderView<'a>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_survive_their_buffer() {
+        let headers = Headers::EMPTY
+            .with("content-type", b"application/json")
+            .with("empty", b"");
+        let view = HeaderView::from_bytes(headers.as_bytes());
+        assert_eq!(view.get_str("Content-Type"), Some("application/json"));
+        assert_eq!(view.get("empty"), Some(&b""[..]));
+        assert_eq!(view.get("absent"), None);
+        assert_eq!(
+            HeaderView::from_bytes(&headers.as_bytes()[..9]).iter().count(),
+            0,
+            "damage ends it"
+        );
+    }
+
+    #[test]
+    fn a_batch_gives_back_what_went_in() {
+        let mut batch = RecordBatch::new("events");
+        let headers = Headers::EMPTY.with("a", b"b");
+        for offset in 0..3 {
+            let parts = RecordParts {
+                key: Some(b"k"),
+                payload: None,
+                headers: headers.view(),
+            };
+            batch.push(Position { partition: 1, offset }, Timestamp::now(), parts);
+        }
+        batch.retain(|position| position.offset != 1);
+        let offsets: Vec<_> = batch.iter().map(|r| r.position.offset).collect();
+        assert_eq!(offsets, [0, 2]);
+        let record = batch.get(1);
+        assert_eq!((record.key, record.payload), (Some(&b"k"[..]), None));
+        assert_eq!(record.headers.get("a"), Some(&b"b"[..]));
+    }
+
+    #[test]
+    fn positions_are_text_and_back() {
+        let position = Position {
+            partition: 3,
+            offset: 1027,
+        };
+        assert_eq!("3:1027".parse(), Ok(position));
+        assert_eq!(position.to_string(), "3:1027");
+        for text in ["", "3", "3:", "a:1", "-1:2", "1:-2"] {
+            assert_eq!(text.parse::<Position>(), Err(InvalidPosition), "{text}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Turning SIGTERM and Ctrl-C into a token that every part is handed; a second signal ends the process at once.
+
+use tokio_util::sync::CancellationToken;
+
+/// Longest time from the first signal to the end of the process.
+pub const DEADLINE: std::time::Duration = std::time::Duration::from_millis(4_500);
+
+/// Exit code when a second signal, or the deadline, cuts the drain short.
+pub const EXIT_CUT: i32 = 130;
+
+/// A token that is cancelled by the first SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// When the signal handlers cannot be installed.
+pub fn on_signal() -> std::io::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let token = CancellationToken::new();
+    let first = token.clone();
+    tokio::spawn(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        tracing::info!("draining; a second signal ends at once");
+        first.cancel();
+        tokio::select! {
+            _ = terminate.recv() => {},
+            _ = interrupt.recv() => {},
+            () = tokio::time::sleep(DEADLINE) => tracing::warn!("the drain took too long; what is left is redone at the next start"),
+        }
+        std::process::exit(EXIT_CUT);
+    });
+    Ok(token)
+}

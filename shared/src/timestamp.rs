@@ -1,0 +1,113 @@
+//! Points in time: UTC, to the microsecond, years 0001 to 9999 — what `DATETIME2(6)` holds.
+
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+/// Microseconds since 1970-01-01T00:00:00Z; negative before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+/// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z.
+const RANGE: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
+
+/// Why a text is not a time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTimestamp {
+    /// Not RFC 3339 with an offset.
+    #[error("must be a time by RFC 3339 with an offset, such as 2026-11-21T07:00:00.5Z ({0})")]
+    Format(chrono::ParseError),
+    /// Outside the years 0001 to 9999.
+    #[error("lies outside the years 0001 to 9999")]
+    Range,
+}
+
+impl Timestamp {
+    /// The present.
+    pub fn now() -> Self {
+        Self(Utc::now().timestamp_micros())
+    }
+
+    /// The time this many microseconds after 1970; `None` outside the years 0001 to 9999.
+    pub fn from_micros(micros: i64) -> Option<Self> {
+        RANGE.contains(&micros).then_some(Self(micros))
+    }
+
+    /// Microseconds since 1970.
+    pub fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// Seconds from `earlier` to `self`; negative when `earlier` is later.
+    pub fn seconds_since(self, earlier: Self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a duration for a metric")]
+        let micros = (self.0 - earlier.0) as f64;
+        micros / 1e6
+    }
+
+    /// Reads RFC 3339 with any offset. Digits beyond the microsecond are cut, the same way on every store.
+    ///
+    /// # Errors
+    /// [`InvalidTimestamp`] for another format, a missing offset, or a year no store can hold.
+    pub fn parse(text: &str) -> Result<Self, InvalidTimestamp> {
+        let time = DateTime::parse_from_rfc3339(text).map_err(InvalidTimestamp::Format)?;
+        Self::from_micros(time.timestamp_micros()).ok_or(InvalidTimestamp::Range)
+    }
+
+    /// The same time in chrono's form.
+    pub fn to_chrono(self) -> DateTime<Utc> {
+        DateTime::from_timestamp_micros(self.0).expect("RANGE lies within chrono's range")
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC: `2026-11-21T07:00:00.5Z` is written `2026-11-21T07:00:00.500Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_chrono().to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    }
+}
+
+impl serde::Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_every_precision_and_offset_as_utc() {
+        for (text, shown) in [
+            ("2026-11-21T07:00:00.123456789Z", "2026-11-21T07:00:00.123456Z"),
+            ("2026-11-21T08:00:00.5+01:00", "2026-11-21T07:00:00.500Z"),
+            ("2026-11-21T07:00:00.1234567Z", "2026-11-21T07:00:00.123456Z"),
+            ("2026-10-06T17:00:00Z", "2026-10-06T17:00:00Z"),
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+            ("9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59.999999Z"),
+        ] {
+            assert_eq!(Timestamp::parse(text).unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn refuses_local_times_and_impossible_years() {
+        assert!(matches!(
+            Timestamp::parse("2026-11-21T07:00:00"),
+            Err(InvalidTimestamp::Format(_))
+        ));
+        assert!(matches!(
+            Timestamp::parse("yesterday"),
+            Err(InvalidTimestamp::Format(_))
+        ));
+        assert_eq!(
+            Timestamp::parse("9999-12-31T23:59:59-01:00"),
+            Err(InvalidTimestamp::Range)
+        );
+        assert_eq!(
+            Timestamp::parse("0000-06-01T00:00:00Z"),
+            Err(InvalidTimestamp::Range)
+        );
+    }
+}
