@@ -10,6 +10,7 @@ pub mod id;
 pub mod metrics;
 pub mod problem;
 pub mod record;
+pub mod settings;
 pub mod shutdown;
 pub mod sql;
 pub mod sqlite;
