@@ -1,0 +1,3 @@
+//! The write side's one integration test binary (each further one would link librdkafka and OpenSSL again).
+
+mod event_log;
