@@ -172,6 +172,33 @@ pub fn decode_payload(record: &Record<'_>) -> Result<Envelope, DecodeError> {
     decode_unkeyed(record).map(|decoded| decoded.envelope)
 }
 
+/// Longest id or type that [`identity_hint`] repeats, in bytes.
+const HINT_BYTES_MAX: usize = 128;
+
+/// The id and type of a record that could not be decoded, as far as they can be told: for a person to read only.
+pub fn identity_hint(record: &Record<'_>) -> (Option<String>, Option<String>) {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Hint {
+        #[serde(alias = "eventId", alias = "EventId", alias = "event_id")]
+        id: Option<String>,
+        #[serde(rename = "type", alias = "eventType", alias = "EventType", alias = "event_type")]
+        kind: Option<String>,
+    }
+    let body: Hint = payload_text(record.payload)
+        .ok()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let header = |names: [&str; 2]| {
+        names.into_iter().find_map(|name| record.headers.get_str(name)).map(str::to_owned)
+    };
+    let short = |text: &String| text.len() <= HINT_BYTES_MAX;
+    (
+        header(["ce_id", "eventId"]).or(body.id).filter(short),
+        header(["ce_type", "eventType"]).or(body.kind).filter(short),
+    )
+}
+
 /// What a shape's file returns: the event and the keys under which its system may have sent it.
 struct Decoded {
     envelope: Envelope,

@@ -1,3 +1,6 @@
 //! The write side's one integration test binary (each further one would link librdkafka and OpenSSL again).
 
-mod event_log;
+mod oracle;
+mod projection;
+mod projector;
+mod world;

@@ -1,0 +1,132 @@
+//! The circuit breaker around the read-model store. Pure: the time comes in as a parameter.
+//!
+//! Closed, calls go through. After `failures_max` failures in a row it is open: nothing goes through until `timeout`
+//! has passed. Then it is half-open: calls go through one by one, `probes` successes close it, one failure opens it.
+
+use std::time::{Duration, Instant};
+
+/// `CIRCUIT_BREAKER_*`.
+#[derive(Debug, Clone, Copy)]
+pub struct BreakerSettings {
+    /// Failures in a row that open it.
+    pub failures_max: u32,
+    /// How long it stays open.
+    pub timeout: Duration,
+    /// Successes that close it again.
+    pub probes: u32,
+}
+
+/// Where a breaker stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Everything goes through.
+    Closed,
+    /// Some calls go through, to see.
+    HalfOpen,
+    /// Nothing goes through.
+    Open,
+}
+
+impl BreakerState {
+    /// The value of the metric `circuit_breaker_state`.
+    pub fn as_metric(self) -> i64 {
+        match self {
+            Self::Closed => 0,
+            Self::HalfOpen => 1,
+            Self::Open => 2,
+        }
+    }
+}
+
+/// A circuit breaker.
+#[derive(Debug)]
+pub struct Breaker {
+    settings: BreakerSettings,
+    failures: u32,
+    successes: u32,
+    opened_at: Option<Instant>,
+}
+
+impl Breaker {
+    /// A closed one.
+    pub fn new(settings: BreakerSettings) -> Self {
+        Self { settings, failures: 0, successes: 0, opened_at: None }
+    }
+
+    /// Where it stands at `now`.
+    pub fn state(&self, now: Instant) -> BreakerState {
+        match self.opened_at {
+            None => BreakerState::Closed,
+            Some(_) if self.wait(now).is_zero() => BreakerState::HalfOpen,
+            Some(_) => BreakerState::Open,
+        }
+    }
+
+    /// How long nothing may go through; zero when something may.
+    pub fn wait(&self, now: Instant) -> Duration {
+        self.opened_at.map_or(Duration::ZERO, |at| (at + self.settings.timeout).saturating_duration_since(now))
+    }
+
+    /// Notes that a call worked.
+    pub fn success(&mut self) {
+        self.failures = 0;
+        self.successes += 1;
+        if self.opened_at.is_none() || self.successes >= self.settings.probes {
+            self.opened_at = None;
+            self.successes = 0;
+        }
+    }
+
+    /// Notes that a call failed; returns how many have failed in a row.
+    pub fn failure(&mut self, now: Instant) -> u32 {
+        self.failures = self.failures.saturating_add(1);
+        self.successes = 0;
+        if self.opened_at.is_some() || self.failures >= self.settings.failures_max {
+            self.opened_at = Some(now);
+        }
+        self.failures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    fn breaker() -> (Breaker, Instant) {
+        (Breaker::new(BreakerSettings { failures_max: 3, timeout: TIMEOUT, probes: 2 }), Instant::now())
+    }
+
+    #[test]
+    fn opens_after_failures_in_a_row() {
+        let (mut breaker, now) = breaker();
+        breaker.failure(now);
+        breaker.failure(now);
+        breaker.success();
+        breaker.failure(now);
+        breaker.failure(now);
+        assert_eq!(breaker.state(now), BreakerState::Closed);
+        assert_eq!(breaker.failure(now), 3);
+        assert_eq!(breaker.state(now), BreakerState::Open);
+        assert_eq!(breaker.wait(now), TIMEOUT);
+    }
+
+    #[test]
+    fn half_open_closes_by_successes_and_opens_by_one_failure() {
+        let (mut breaker, now) = breaker();
+        for _ in 0..3 {
+            breaker.failure(now);
+        }
+        let later = now + TIMEOUT;
+        assert_eq!(breaker.state(later), BreakerState::HalfOpen);
+        breaker.success();
+        assert_eq!(breaker.state(later), BreakerState::HalfOpen);
+        breaker.failure(later);
+        assert_eq!(breaker.state(later), BreakerState::Open);
+        let later = later + TIMEOUT;
+        breaker.success();
+        breaker.success();
+        assert_eq!(breaker.state(later), BreakerState::Closed);
+    }
+}

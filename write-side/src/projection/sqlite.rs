@@ -1,0 +1,237 @@
+//! The projection into a SQLite file: one transaction a batch, one prepared statement a row.
+//!
+//! Commits are not forced to disk one by one (`synchronous=NORMAL`): after a power loss the checkpoint is as old as
+//! the rows beside it, and the log, which is forced to disk, gives the rest again.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use shared::event::InventoryAdjusted;
+use shared::sqlite::{self, ErrorClass, Synchronous};
+use shared::{Envelope, EventType, Timestamp, sql};
+
+use super::changes::{Changes, Payment};
+use super::{Applied, ApplyError, Batch, Span};
+use crate::dead_letter::DeadLetter;
+
+/// Holds the right edges and the hot inner pages of all tables of a few million rows.
+const CACHE_BYTES: u32 = 64 * 1024 * 1024;
+/// 64 MiB: pages that are written again and again between two checkpoints are copied back once.
+const WAL_PAGES: u32 = 16 * 1024;
+
+/// Short, because the projector itself waits and tries again, and looks at the stop signal meanwhile.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// The store.
+#[derive(Debug)]
+pub struct SqliteProjection {
+    connection: Connection,
+    /// Where an order's lines become JSON; kept to be filled again.
+    items: Vec<u8>,
+}
+
+impl SqliteProjection {
+    /// Opens, or makes, the file and brings its schema up to date. Returns how many steps that took.
+    ///
+    /// # Errors
+    /// [`ApplyError`] with what SQLite says.
+    pub fn open(path: &Path) -> Result<(Self, usize), ApplyError> {
+        Self::open_with(path, Synchronous::Normal)
+    }
+
+    /// As [`SqliteProjection::open`], with a say in what a commit survives.
+    ///
+    /// # Errors
+    /// [`ApplyError`] with what SQLite says.
+    pub fn open_with(path: &Path, synchronous: Synchronous) -> Result<(Self, usize), ApplyError> {
+        let mut connection = sqlite::open_writer(path, synchronous, CACHE_BYTES, WAL_PAGES).map_err(sorted)?;
+        let steps = sqlite::migrate(&mut connection, sqlite::READ_MODEL_SCHEMA)
+            .map_err(|error| ApplyError::Fatal(error.into()))?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(sorted)?;
+        Ok((Self { connection, items: Vec::new() }, steps))
+    }
+
+    pub(super) fn checkpoints(&mut self, topic: &str) -> Result<BTreeMap<i32, i64>, ApplyError> {
+        let read = |connection: &Connection| -> rusqlite::Result<BTreeMap<i32, i64>> {
+            let mut statement = connection.prepare_cached(sql!("sqlite/projection/checkpoints.sql"))?;
+            statement.query_map([topic], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        };
+        read(&self.connection).map_err(sorted)
+    }
+
+    pub(super) fn apply(&mut self, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
+        let changes = Changes::of(&batch.events);
+        let mut applied = Applied::count(&batch.events);
+        let tx =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sorted)?;
+        for span in batch.spans {
+            if !move_fence(&tx, batch.topic, *span).map_err(sorted)? {
+                return Err(ApplyError::Fenced { partition: span.partition });
+            }
+        }
+        let duplicates = write(&tx, &changes, &batch.letters, &mut self.items).map_err(sorted)?;
+        tx.commit().map_err(sorted)?;
+        applied.duplicate(EventType::InventoryAdjusted, duplicates + changes.duplicate_adjustments);
+        Ok(applied)
+    }
+}
+
+fn sorted(error: rusqlite::Error) -> ApplyError {
+    match sqlite::classify(&error) {
+        ErrorClass::Transient => ApplyError::Transient(error.into()),
+        ErrorClass::Poison => ApplyError::Poison(error.into()),
+        ErrorClass::Fatal => ApplyError::Fatal(error.into()),
+    }
+}
+
+/// Whether the fence stood where it should.
+fn move_fence(tx: &Transaction<'_>, topic: &str, span: Span) -> rusqlite::Result<bool> {
+    let Span { partition, from, next } = span;
+    let moved = match from {
+        None => tx
+            .prepare_cached(sql!("sqlite/projection/fence_first.sql"))?
+            .execute(params![topic, partition, next])?,
+        Some(from) => tx
+            .prepare_cached(sql!("sqlite/projection/fence_move.sql"))?
+            .execute(params![topic, partition, from, next])?,
+    };
+    Ok(moved == 1)
+}
+
+/// Writes everything but the fence; returns how many adjustments had been counted before.
+fn write(
+    tx: &Transaction<'_>,
+    changes: &Changes<'_>,
+    letters: &[&DeadLetter],
+    items: &mut Vec<u8>,
+) -> rusqlite::Result<u64> {
+    write_users(tx, changes)?;
+    write_orders(tx, changes, items)?;
+    write_payments(tx, &changes.payments)?;
+    let duplicates = write_inventory(tx, &changes.adjustments)?;
+    write_letters(tx, letters)?;
+    Ok(duplicates)
+}
+
+fn write_users(tx: &Transaction<'_>, changes: &Changes<'_>) -> rusqlite::Result<()> {
+    let mut statement = tx.prepare_cached(sql!("sqlite/projection/user.sql"))?;
+    for (envelope, user) in &changes.users {
+        statement.execute(params![
+            user.user_id.as_str(),
+            user.email.as_str(),
+            user.name.as_str(),
+            envelope.occurred_at.micros(),
+            envelope.event_id.as_str(),
+        ])?;
+    }
+    Ok(())
+}
+
+fn write_orders(tx: &Transaction<'_>, changes: &Changes<'_>, items: &mut Vec<u8>) -> rusqlite::Result<()> {
+    let mut statement = tx.prepare_cached(sql!("sqlite/projection/order.sql"))?;
+    for (envelope, order) in &changes.orders {
+        items.clear();
+        serde_json::to_writer(&mut *items, &order.items).expect("lines always serialise");
+        statement.execute(params![
+            order.order_id.as_str(),
+            order.user_id.as_str(),
+            order.amount.units(),
+            order.currency.as_str(),
+            order.status.as_str(),
+            order.placed_at.micros(),
+            std::str::from_utf8(items).expect("JSON is UTF-8"),
+            envelope.occurred_at.micros(),
+            envelope.event_id.as_str(),
+        ])?;
+    }
+    Ok(())
+}
+
+fn write_payments(tx: &Transaction<'_>, payments: &[Payment<'_>]) -> rusqlite::Result<()> {
+    let mut statement = tx.prepare_cached(sql!("sqlite/projection/payment.sql"))?;
+    for payment in payments {
+        statement.execute(params![
+            payment.order_id.as_str(),
+            payment.payment_id.map(|id| id.as_str()),
+            payment.amount.units(),
+            payment.currency.as_str(),
+            payment.method.map(|method| method.as_str()),
+            payment.status.as_str(),
+            payment.settled_at.map(Timestamp::micros),
+            payment.occurred_at.micros(),
+            payment.event_id.as_str(),
+        ])?;
+    }
+    Ok(())
+}
+
+/// What the new adjustments of one sku come to.
+#[derive(Default)]
+struct Stock<'a> {
+    delta: i64,
+    updated_at: Option<Timestamp>,
+    /// The newest report: when, by which event, how much.
+    report: Option<(Timestamp, &'a str, i64)>,
+}
+
+/// Counts each event that the inbox does not know; returns how many it knew.
+fn write_inventory(
+    tx: &Transaction<'_>,
+    adjustments: &[(&Envelope, &InventoryAdjusted)],
+) -> rusqlite::Result<u64> {
+    if adjustments.is_empty() {
+        return Ok(0);
+    }
+    let now = Timestamp::now().micros();
+    let mut inbox = tx.prepare_cached(sql!("sqlite/projection/inbox.sql"))?;
+    let mut stocks: BTreeMap<&str, Stock<'_>> = BTreeMap::new();
+    let mut duplicates = 0;
+    for (envelope, adjustment) in adjustments {
+        if inbox.execute(params![envelope.event_id.as_str(), now])? == 0 {
+            duplicates += 1;
+            continue;
+        }
+        let stock = stocks.entry(adjustment.sku.as_str()).or_default();
+        stock.delta += adjustment.delta;
+        stock.updated_at = stock.updated_at.max(Some(envelope.occurred_at));
+        let report = adjustment.reported_quantity.map(|q| (envelope.occurred_at, envelope.event_id.as_str(), q));
+        stock.report = stock.report.max(report);
+    }
+    let mut add = tx.prepare_cached(sql!("sqlite/projection/inventory.sql"))?;
+    for (sku, stock) in stocks {
+        add.execute(params![
+            sku,
+            stock.delta,
+            stock.report.map(|(_, _, quantity)| quantity),
+            stock.report.map(|(at, _, _)| at.micros()),
+            stock.report.map(|(_, by, _)| by),
+            stock.updated_at.map(Timestamp::micros),
+        ])?;
+    }
+    Ok(duplicates)
+}
+
+fn write_letters(tx: &Transaction<'_>, letters: &[&DeadLetter]) -> rusqlite::Result<()> {
+    let mut statement = tx.prepare_cached(sql!("sqlite/projection/dead_letter.sql"))?;
+    for letter in letters {
+        statement.execute(params![
+            letter.topic,
+            letter.position.partition,
+            letter.position.offset,
+            letter.reason,
+            letter.error,
+            serde_json::to_string(&letter.causes).expect("strings always serialise"),
+            letter.event_id,
+            letter.event_type,
+            letter.key,
+            letter.payload,
+            letter.headers.as_bytes(),
+            letter.attempts,
+            letter.appended_at.micros(),
+            letter.dead_at.micros(),
+        ])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! What was fetched and is not projected yet: decoded records, and the parts in which they are tried.
+//!
+//! Normally there is one part: everything. When the store refuses it, it is halved until the single event is found;
+//! that one becomes a dead letter, the others go on.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use shared::{Envelope, RecordBatch, Timestamp, decode};
+
+use crate::dead_letter::DeadLetter;
+use crate::projection::{ApplyError, Batch, Span};
+
+/// A record, decoded. Boxed letters keep the common case small.
+#[derive(Debug)]
+enum Outcome {
+    Event(Envelope),
+    Letter(Box<DeadLetter>),
+}
+
+/// Decoded records that wait to be projected.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    outcomes: Vec<Outcome>,
+    /// Parts still to be tried, the next one last. Together they are a suffix of `outcomes`, in order.
+    parts: Vec<Range<usize>>,
+}
+
+impl Pending {
+    pub(super) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.outcomes.clear();
+        self.parts.clear();
+    }
+
+    /// Decodes a batch of records; all of them are one part.
+    pub(super) fn decode(&mut self, records: &RecordBatch) {
+        self.clear();
+        self.outcomes.extend(records.iter().map(|record| match decode(&record) {
+            Ok(envelope) => Outcome::Event(envelope),
+            Err(error) => {
+                let letter = DeadLetter::undecodable(&record, &error, Timestamp::now());
+                warn(&letter);
+                Outcome::Letter(Box::new(letter))
+            }
+        }));
+        if !self.outcomes.is_empty() {
+            self.parts.push(0..self.outcomes.len());
+        }
+    }
+
+    pub(super) fn next_part(&mut self) -> Option<Range<usize>> {
+        self.parts.pop()
+    }
+
+    pub(super) fn put_back(&mut self, part: Range<usize>) {
+        self.parts.push(part);
+    }
+
+    /// From where to where a part moves each partition. Records of a partition lie in order, so a part that
+    /// follows another continues where that one ended.
+    pub(super) fn spans(
+        &self,
+        records: &RecordBatch,
+        part: &Range<usize>,
+        fences: &BTreeMap<i32, Option<i64>>,
+    ) -> Vec<Span> {
+        let mut next = BTreeMap::new();
+        for index in part.clone() {
+            let position = records.get(index).position;
+            next.insert(position.partition, position.offset + 1);
+        }
+        let from = |partition| fences.get(&partition).copied().flatten();
+        next.into_iter().map(|(partition, next)| Span { partition, from: from(partition), next }).collect()
+    }
+
+    pub(super) fn batch<'a>(&'a self, topic: &'a str, part: &Range<usize>, spans: &'a [Span]) -> Batch<'a> {
+        let mut batch = Batch { topic, spans, events: Vec::with_capacity(part.len()), letters: Vec::new() };
+        for outcome in &self.outcomes[part.clone()] {
+            match outcome {
+                Outcome::Event(envelope) => batch.events.push(envelope),
+                Outcome::Letter(letter) => batch.letters.push(letter),
+            }
+        }
+        batch
+    }
+
+    /// Halves a part that the store refuses; a part of one record becomes a letter. Returns whether it was one.
+    pub(super) fn bisect(&mut self, records: &RecordBatch, part: Range<usize>, error: &ApplyError) -> bool {
+        if part.len() > 1 {
+            let middle = part.start + part.len() / 2;
+            self.parts.push(middle..part.end);
+            self.parts.push(part.start..middle);
+            return false;
+        }
+        let outcome = &mut self.outcomes[part.start];
+        if let Outcome::Event(envelope) = outcome {
+            let letter =
+                DeadLetter::refused(&records.get(part.start), envelope, error, Timestamp::now());
+            warn(&letter);
+            *outcome = Outcome::Letter(Box::new(letter));
+        }
+        self.parts.push(part);
+        true
+    }
+}
+
+fn warn(letter: &DeadLetter) {
+    tracing::warn!(
+        position = %letter.position,
+        eventId = letter.event_id,
+        reason = letter.reason,
+        attempts = letter.attempts,
+        "dead letter: {}",
+        letter.error
+    );
+}

@@ -1,0 +1,132 @@
+//! A log, a read model and projectors over them in a folder of their own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+use shared::metrics::Metrics;
+use shared::settings::ReadModelUrl;
+use shared::{Envelope, NewRecord, Position};
+use tempfile::TempDir;
+use write_side::breaker::BreakerSettings;
+use write_side::dead_letter::{DeadLetter, DeadLetters};
+use write_side::event_log::embedded::EmbeddedLog;
+use write_side::event_log::{EventLog, PollLimits};
+use write_side::projection::Projection;
+use write_side::projector::{Projector, ProjectorSettings, Step};
+use write_side::retry::Backoff;
+
+pub(crate) const SETTINGS: ProjectorSettings = ProjectorSettings {
+    limits: PollLimits { events_max: 1_000, bytes_max: 4 * 1024 * 1024 },
+    wait: Duration::ZERO,
+    backoff: Backoff { initial: Duration::from_millis(1), max: Duration::from_millis(1) },
+    breaker: BreakerSettings { failures_max: 1_000, timeout: Duration::from_secs(30), probes: 1 },
+};
+
+/// Everything a projector needs.
+pub(crate) struct World {
+    pub(crate) dir: TempDir,
+    pub(crate) log: EventLog,
+    pub(crate) metrics: Metrics,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EventLog::Embedded(EmbeddedLog::open(dir.path(), 3).unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { dir, log, metrics: Metrics::new(), runtime }
+    }
+
+    pub(crate) fn read_model(&self) -> PathBuf {
+        self.dir.path().join("read_model.db")
+    }
+
+    pub(crate) fn url(&self) -> ReadModelUrl {
+        ReadModelUrl::Sqlite(self.read_model())
+    }
+
+    pub(crate) fn projector(&self) -> Projector {
+        self.projector_with(SETTINGS)
+    }
+
+    pub(crate) fn projector_with(&self, settings: ProjectorSettings) -> Projector {
+        let (projection, _) = Projection::open(&self.url()).unwrap();
+        Projector::new(&self.log, projection, settings, self.metrics.clone()).unwrap()
+    }
+
+    pub(crate) fn append(&self, records: Vec<NewRecord>) -> Vec<Position> {
+        self.runtime.block_on(self.log.append(records)).unwrap()
+    }
+
+    pub(crate) fn append_events<'a>(&self, events: impl IntoIterator<Item = &'a Envelope>) -> Vec<Position> {
+        self.append(events.into_iter().map(Envelope::to_record).collect())
+    }
+
+    pub(crate) fn redrive(&self, letter: &DeadLetter) {
+        let letters = self.letters();
+        self.runtime.block_on(write_side::dead_letter::redrive(&letters, &self.log, letter)).unwrap();
+    }
+
+    pub(crate) fn letters(&self) -> DeadLetters {
+        DeadLetters::open(&self.url()).unwrap()
+    }
+
+    pub(crate) fn open_letters(&self) -> Vec<DeadLetter> {
+        self.letters().list(1_000, 0).unwrap()
+    }
+
+    /// A connection for looking into the tables, or for breaking them.
+    pub(crate) fn sql(&self) -> Connection {
+        Connection::open(self.read_model()).unwrap()
+    }
+
+    pub(crate) fn tables(&self) -> Vec<String> {
+        tables(&self.read_model())
+    }
+
+    pub(crate) fn count(&self, event_type: &str, status: &str) -> u64 {
+        self.metrics.events_processed.with_label_values(&[event_type, status]).get()
+    }
+}
+
+/// Steps until there is nothing left to do.
+pub(crate) fn drain(projector: &mut Projector) {
+    loop {
+        match projector.step().unwrap() {
+            Step::Idle => return,
+            Step::Waiting(_) => panic!("nothing is away here"),
+            Step::Rebalanced | Step::Projected(_) | Step::Fenced => {}
+        }
+    }
+}
+
+/// The projected tables, a row a line, for comparison. When something was projected is no part of what was.
+pub(crate) fn tables(path: &Path) -> Vec<String> {
+    let connection = Connection::open(path).unwrap();
+    let queries = [
+        "SELECT 'user', * FROM users ORDER BY user_id",
+        "SELECT 'order', * FROM orders ORDER BY order_id",
+        "SELECT 'payment', * FROM payments ORDER BY order_id",
+        "SELECT 'inventory', * FROM inventory ORDER BY sku",
+        "SELECT 'inbox', event_id FROM projected_events ORDER BY event_id",
+    ];
+    queries.iter().flat_map(|query| rows(&connection, query)).collect()
+}
+
+pub(crate) fn rows(connection: &Connection, query: &str) -> Vec<String> {
+    let mut statement = connection.prepare(query).unwrap();
+    let columns = statement.column_count();
+    let row_text = |row: &rusqlite::Row<'_>| {
+        let cells = (0..columns).map(|column| match row.get_ref(column).unwrap() {
+            ValueRef::Null => "-".to_owned(),
+            ValueRef::Integer(number) => number.to_string(),
+            ValueRef::Real(number) => format!("float {number}"),
+            ValueRef::Text(text) | ValueRef::Blob(text) => String::from_utf8_lossy(text).into_owned(),
+        });
+        Ok(cells.collect::<Vec<_>>().join(" | "))
+    };
+    statement.query_map([], row_text).unwrap().map(Result::unwrap).collect()
+}
