@@ -1,1 +1,14 @@
-//! placeholder
+//! The read side: queries only, over the tables that the write side projects.
+//!
+//! REST and GraphQL show the same views ([`view`]), read through the same port ([`read_model`]). Nothing here ever
+//! writes: connections are opened read-only, and this crate knows nothing of the write side.
+
+pub mod config;
+pub mod graphql;
+pub mod http;
+pub mod read_model;
+mod rest;
+pub mod view;
+
+pub use config::ReadConfig;
+pub use read_model::ReadModel;

@@ -182,7 +182,12 @@ pub fn identity_hint(record: &Record<'_>) -> (Option<String>, Option<String>) {
     struct Hint {
         #[serde(alias = "eventId", alias = "EventId", alias = "event_id")]
         id: Option<String>,
-        #[serde(rename = "type", alias = "eventType", alias = "EventType", alias = "event_type")]
+        #[serde(
+            rename = "type",
+            alias = "eventType",
+            alias = "EventType",
+            alias = "event_type"
+        )]
         kind: Option<String>,
     }
     let body: Hint = payload_text(record.payload)
@@ -190,13 +195,38 @@ pub fn identity_hint(record: &Record<'_>) -> (Option<String>, Option<String>) {
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();
     let header = |names: [&str; 2]| {
-        names.into_iter().find_map(|name| record.headers.get_str(name)).map(str::to_owned)
+        names
+            .into_iter()
+            .find_map(|name| record.headers.get_str(name))
+            .map(str::to_owned)
     };
     let short = |text: &String| text.len() <= HINT_BYTES_MAX;
     (
         header(["ce_id", "eventId"]).or(body.id).filter(short),
         header(["ce_type", "eventType"]).or(body.kind).filter(short),
     )
+}
+
+/// Reads the body of `POST /order`: S4's bare order, which names its topic nowhere.
+///
+/// # Errors
+/// [`DecodeError`] as for [`decode`].
+pub fn decode_bare_order(body: &[u8], topic: &str) -> Result<Envelope, DecodeError> {
+    let text = payload_text(Some(body))?;
+    bare_order::decode(text, topic, None).map(|decoded| decoded.envelope)
+}
+
+/// Reads a JSON object into the fields of `T`.
+///
+/// # Errors
+/// [`DecodeError`] when the bytes are no JSON object of that form.
+pub fn read_object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DecodeError> {
+    let text = payload_text(Some(body))?;
+    if !text.trim_start().starts_with('{') {
+        serde_json::from_str::<IgnoredAny>(text).map_err(DecodeError::InvalidJson)?;
+        return Err(DecodeError::UnrecognisedShape);
+    }
+    wire::from_json(text)
 }
 
 /// What a shape's file returns: the event and the keys under which its system may have sent it.
@@ -236,7 +266,7 @@ fn decode_unkeyed(record: &Record<'_>) -> Result<Decoded, DecodeError> {
             && outline.total.is_some()
             && outline.kind.is_none() =>
         {
-            bare_order::decode(text, record)
+            bare_order::decode(text, record.topic, record.key)
         }
         () => Err(DecodeError::UnrecognisedShape),
     }

@@ -1,7 +1,10 @@
 //! Settings that both roles read, parsed once at the edge.
 
+use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// Where the read model is: `READ_MODEL`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +30,79 @@ impl FromStr for ReadModelUrl {
     }
 }
 
+/// A text that is never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text, for the one who needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// An address to listen on: `host:port` by numbers, or `:port` for all interfaces.
+///
+/// # Errors
+/// [`InvalidSetting`].
+pub fn listen_addr(text: &str) -> Result<SocketAddr, InvalidSetting> {
+    let full = if text.starts_with(':') {
+        format!("0.0.0.0{text}")
+    } else {
+        text.to_owned()
+    };
+    full.parse()
+        .map_err(|_| InvalidSetting("expected an address such as 127.0.0.1:8080 or :8080".to_owned()))
+}
+
+/// A length of time, such as `500ms`, `30s` or `2m`.
+///
+/// # Errors
+/// [`InvalidSetting`].
+pub fn duration(text: &str) -> Result<Duration, InvalidSetting> {
+    let invalid = || InvalidSetting("expected a duration such as 500ms, 30s or 2m".to_owned());
+    let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(invalid)?;
+    let (number, unit) = text.split_at(split);
+    let millis: u64 = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        _ => return Err(invalid()),
+    };
+    let number: u64 = number.parse().map_err(|_| invalid())?;
+    number
+        .checked_mul(millis)
+        .map(Duration::from_millis)
+        .ok_or_else(invalid)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_and_durations() {
+        assert_eq!(listen_addr(":8080").unwrap().to_string(), "0.0.0.0:8080");
+        assert_eq!(listen_addr("127.0.0.1:0").unwrap().port(), 0);
+        assert!(listen_addr("localhost").is_err());
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for text in ["", "5", "s", "-1s", "99999999999999999999s", "1h30"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn knows_its_schemes_and_keeps_secrets() {

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 /// Longest time from the first signal to the end of the process.
 pub const DEADLINE: std::time::Duration = std::time::Duration::from_millis(4_500);
 
-/// Exit code when a second signal, or the deadline, cuts the drain short.
+/// Exit code when a second signal cuts the drain short.
 pub const EXIT_CUT: i32 = 130;
 
 /// A token that is cancelled by the first SIGTERM or Ctrl-C.
@@ -23,11 +23,13 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
         tracing::info!("draining; a second signal ends at once");
         first.cancel();
         tokio::select! {
-            _ = terminate.recv() => {},
-            _ = interrupt.recv() => {},
-            () = tokio::time::sleep(DEADLINE) => tracing::warn!("the drain took too long; what is left is redone at the next start"),
+            _ = terminate.recv() => std::process::exit(EXIT_CUT),
+            _ = interrupt.recv() => std::process::exit(EXIT_CUT),
+            () = tokio::time::sleep(DEADLINE) => {}
         }
-        std::process::exit(EXIT_CUT);
+        // Whatever is durable stays, whatever is not is redone at the next start: this is not a failure.
+        tracing::warn!("the drain took too long; ending without waiting for the rest");
+        std::process::exit(0);
     });
     Ok(token)
 }

@@ -77,8 +77,11 @@ impl DeadLetter {
         event_type: Option<String>,
         now: Timestamp,
     ) -> Self {
-        let redrives: u32 =
-            record.headers.get_str(REDRIVE_COUNT).and_then(|count| count.parse().ok()).unwrap_or(0);
+        let redrives: u32 = record
+            .headers
+            .get_str(REDRIVE_COUNT)
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(0);
         Self {
             topic: record.topic.to_owned(),
             position: record.position,
@@ -99,7 +102,12 @@ impl DeadLetter {
     /// The record that sends the letter through the log again: the same bytes, key and headers, one redrive more.
     pub fn to_record(&self) -> NewRecord {
         let mut headers = Headers::EMPTY;
-        for (name, value) in self.headers.view().iter().filter(|(name, _)| *name != REDRIVE_COUNT) {
+        for (name, value) in self
+            .headers
+            .view()
+            .iter()
+            .filter(|(name, _)| *name != REDRIVE_COUNT)
+        {
             headers.push(name, value);
         }
         headers.push(REDRIVE_COUNT, self.attempts.to_string().as_bytes());
@@ -128,8 +136,12 @@ impl Serialize for DeadLetter {
     /// The JSON that `dead-letters show`, the HTTP routes and the Redis list have in common.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (encoding, payload) = Bytes(self.payload.as_deref().unwrap_or_default()).encoded();
-        let headers: std::collections::BTreeMap<_, _> =
-            self.headers.view().iter().map(|(name, value)| (name, Bytes(value).encoded().1)).collect();
+        let headers: std::collections::BTreeMap<_, _> = self
+            .headers
+            .view()
+            .iter()
+            .map(|(name, value)| (name, Bytes(value).encoded().1))
+            .collect();
         let mut letter = serializer.serialize_struct("DeadLetter", 16)?;
         letter.serialize_field("id", &self.position.to_string())?;
         letter.serialize_field("topic", &self.topic)?;
@@ -255,7 +267,11 @@ impl DeadLetters {
 ///
 /// # Errors
 /// [`LetterError`]; the letter is open still.
-pub async fn redrive(letters: &DeadLetters, log: &EventLog, letter: &DeadLetter) -> Result<Position, LetterError> {
+pub async fn redrive(
+    letters: &DeadLetters,
+    log: &EventLog,
+    letter: &DeadLetter,
+) -> Result<Position, LetterError> {
     let positions = log.append(vec![letter.to_record()]).await?;
     letters.close(&letter.topic, letter.position, Closed::Redriven)?;
     Ok(positions[0])
@@ -268,7 +284,10 @@ mod tests {
     fn letter(payload: &[u8], headers: &Headers) -> DeadLetter {
         let record = Record {
             topic: "events",
-            position: Position { partition: 3, offset: 17 },
+            position: Position {
+                partition: 3,
+                offset: 17,
+            },
             appended_at: Timestamp::from_micros(0).unwrap(),
             key: Some(b"k"),
             payload: Some(payload),
@@ -282,10 +301,16 @@ mod tests {
     fn b02_keeps_the_bytes_as_they_came() {
         let json = serde_json::to_value(letter(b"{\"eventId\": }", &Headers::EMPTY)).unwrap();
         assert_eq!(json["payload"], "{\"eventId\": }");
-        assert_eq!((&json["payloadEncoding"], &json["reason"]), (&"utf-8".into(), &"invalid-json".into()));
+        assert_eq!(
+            (&json["payloadEncoding"], &json["reason"]),
+            (&"utf-8".into(), &"invalid-json".into())
+        );
         assert_eq!(json["id"], "3:17");
         let json = serde_json::to_value(letter(b"\xff\x00", &Headers::EMPTY)).unwrap();
-        assert_eq!((&json["payload"], &json["payloadEncoding"]), (&"/wA=".into(), &"base64".into()));
+        assert_eq!(
+            (&json["payload"], &json["payloadEncoding"]),
+            (&"/wA=".into(), &"base64".into())
+        );
     }
 
     #[test]
@@ -296,12 +321,19 @@ mod tests {
         assert_eq!(again.headers.view().get_str("traceparent"), Some("00-1"));
         let second = letter(b"x", &again.headers);
         assert_eq!(second.attempts, 2);
-        assert_eq!(second.to_record().headers.view().iter().count(), 2, "the count is replaced, not repeated");
+        assert_eq!(
+            second.to_record().headers.view().iter().count(),
+            2,
+            "the count is replaced, not repeated"
+        );
     }
 
     #[test]
     fn tells_what_can_be_told() {
-        let letter = letter(br#"{"eventId":"test-456","eventType":"UnknownEvent","timestamp":"x"}"#, &Headers::EMPTY);
+        let letter = letter(
+            br#"{"eventId":"test-456","eventType":"UnknownEvent","timestamp":"x"}"#,
+            &Headers::EMPTY,
+        );
         assert_eq!(letter.event_id.as_deref(), Some("test-456"));
         assert_eq!(letter.event_type.as_deref(), Some("UnknownEvent"));
     }

@@ -1,8 +1,11 @@
 //! Commands in, events out, events projected. Knows nothing of the read side.
 
 pub mod breaker;
+pub mod command;
+pub mod config;
 pub mod dead_letter;
 pub mod event_log;
+pub mod http;
 pub mod projection;
 pub mod projector;
 pub mod retry;

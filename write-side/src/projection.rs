@@ -71,7 +71,9 @@ impl Applied {
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// Another projector has moved the fence: this batch is not ours to project.
-    #[error("partition {partition} is projected by another: the fence does not stand where this projector left it")]
+    #[error(
+        "partition {partition} is projected by another: the fence does not stand where this projector left it"
+    )]
     Fenced {
         /// Whose fence.
         partition: i32,

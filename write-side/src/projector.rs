@@ -127,20 +127,27 @@ impl Projector {
         } else {
             self.apply()?
         };
-        self.metrics.circuit_breaker_state.set(self.breaker.state(Instant::now()).as_metric());
+        self.metrics
+            .circuit_breaker_state
+            .set(self.breaker.state(Instant::now()).as_metric());
         Ok(step)
     }
 
     /// Fetches the next records and decodes them.
     fn poll(&mut self) -> Result<Step, ProjectorError> {
         let started = Instant::now();
-        match self.consumer.poll(&mut self.records, self.settings.limits, self.settings.wait) {
+        match self
+            .consumer
+            .poll(&mut self.records, self.settings.limits, self.settings.wait)
+        {
             Ok(Polled::Records) if self.records.is_empty() => {
                 self.report_lag();
                 Ok(Step::Idle)
             }
             Ok(Polled::Records) => {
-                self.metrics.consume_duration.observe(started.elapsed().as_secs_f64());
+                self.metrics
+                    .consume_duration
+                    .observe(started.elapsed().as_secs_f64());
                 self.pending.decode(&self.records);
                 self.apply()
             }
@@ -167,8 +174,11 @@ impl Projector {
             Err(error @ ApplyError::Transient(_)) => return Ok(self.infrastructure_failed(&error)),
             Err(error) => return Err(ProjectorError::Projection(error)),
         };
-        let positions: Vec<_> =
-            self.unstarted.iter().map(|partition| (*partition, checkpoints.get(partition).copied())).collect();
+        let positions: Vec<_> = self
+            .unstarted
+            .iter()
+            .map(|partition| (*partition, checkpoints.get(partition).copied()))
+            .collect();
         match self.consumer.start(&positions) {
             Ok(()) => {}
             Err(error @ LogError::Unavailable(_)) => return Ok(self.infrastructure_failed(&error)),
@@ -183,7 +193,9 @@ impl Projector {
 
     /// Applies the next part of what is pending: all of it, unless a broken event is being looked for.
     fn apply(&mut self) -> Result<Step, ProjectorError> {
-        let Some(part) = self.pending.next_part() else { return Ok(Step::Idle) };
+        let Some(part) = self.pending.next_part() else {
+            return Ok(Step::Idle);
+        };
         let spans = self.pending.spans(&self.records, &part, &self.fences);
         let batch = self.pending.batch(&self.topic, &part, &spans);
         let letters = batch.letters.len() as u64;
@@ -207,7 +219,11 @@ impl Projector {
             }
             Err(error @ ApplyError::Poison(_)) => {
                 let single = self.pending.bisect(&self.records, part, &error);
-                if single { Ok(Step::Projected(0)) } else { self.apply() }
+                if single {
+                    Ok(Step::Projected(0))
+                } else {
+                    self.apply()
+                }
             }
             Err(error @ ApplyError::Fatal(_)) => Err(ProjectorError::Projection(error)),
         }
@@ -217,36 +233,55 @@ impl Projector {
     fn applied(&mut self, spans: &[Span], applied: Applied, letters: u64, part: std::ops::Range<usize>) {
         self.breaker.success();
         for event_type in EventType::ALL {
-            let (events, duplicates) =
-                (applied.events[event_type as usize], applied.duplicates[event_type as usize]);
+            let (events, duplicates) = (
+                applied.events[event_type as usize],
+                applied.duplicates[event_type as usize],
+            );
             let count = |status, by| {
-                self.metrics.events_processed.with_label_values(&[event_type.as_str(), status]).inc_by(by);
+                self.metrics
+                    .events_processed
+                    .with_label_values(&[event_type.as_str(), status])
+                    .inc_by(by);
             };
             count("applied", events - duplicates);
             count("duplicate", duplicates);
         }
-        self.metrics.events_processed.with_label_values(&["unknown", "dead_letter"]).inc_by(letters);
+        self.metrics
+            .events_processed
+            .with_label_values(&["unknown", "dead_letter"])
+            .inc_by(letters);
         for counter in [&self.metrics.dlq_messages, &self.metrics.dlq_entries] {
             counter.inc_by(letters);
         }
-        self.metrics.dlq_depth.add(i64::try_from(letters).unwrap_or(i64::MAX));
+        self.metrics
+            .dlq_depth
+            .add(i64::try_from(letters).unwrap_or(i64::MAX));
         let now = shared::Timestamp::now();
         let freshness = self.metrics.freshness.local();
         for index in part.clone() {
             freshness.observe(now.seconds_since(self.records.get(index).appended_at).max(0.0));
         }
         freshness.flush();
-        self.fences.extend(spans.iter().map(|span| (span.partition, Some(span.next))));
+        self.fences
+            .extend(spans.iter().map(|span| (span.partition, Some(span.next))));
         self.progress.projected(spans, part.len());
-        let next: Vec<_> =
-            spans.iter().map(|span| Position { partition: span.partition, offset: span.next }).collect();
+        let next: Vec<_> = spans
+            .iter()
+            .map(|span| Position {
+                partition: span.partition,
+                offset: span.next,
+            })
+            .collect();
         self.consumer.commit(&next);
         self.report_lag();
     }
 
     fn report_lag(&mut self) {
         for (partition, lag) in self.consumer.lag() {
-            self.metrics.consumer_lag.with_label_values(&[&partition.to_string()]).set(lag);
+            self.metrics
+                .consumer_lag
+                .with_label_values(&[&partition.to_string()])
+                .set(lag);
         }
     }
 
@@ -256,7 +291,11 @@ impl Projector {
         let delay = self.settings.backoff.delay(failures, rand::random());
         let delay = delay.max(self.breaker.wait(Instant::now()));
         let cause = shared::telemetry::chain(error);
-        tracing::warn!(failures, retry_in_ms = u64::try_from(delay.as_millis()).ok(), "waiting: {cause}");
+        tracing::warn!(
+            failures,
+            retry_in_ms = u64::try_from(delay.as_millis()).ok(),
+            "waiting: {cause}"
+        );
         self.progress.waiting(cause);
         Step::Waiting(delay)
     }

@@ -8,7 +8,6 @@ use super::wire::{self, Str};
 use super::{DecodeError, Decoded, Envelope};
 use crate::event::{Event, OrderPlaced};
 use crate::id::EventId;
-use crate::record::Record;
 
 #[derive(Deserialize)]
 struct BareOrder<'a> {
@@ -26,7 +25,8 @@ struct BareOrder<'a> {
     timestamp: Option<Str<'a>>,
 }
 
-pub(super) fn decode(text: &str, record: &Record<'_>) -> Result<Decoded, DecodeError> {
+/// Key and topic are part of the event's id; a record without a key is as if keyed by its order.
+pub(super) fn decode(text: &str, topic: &str, key: Option<&[u8]>) -> Result<Decoded, DecodeError> {
     let body: BareOrder<'_> = wire::from_json(text)?;
     let occurred_at = wire::time("timestamp", body.timestamp.as_ref())?;
     let order = OrderPlaced {
@@ -38,9 +38,9 @@ pub(super) fn decode(text: &str, record: &Record<'_>) -> Result<Decoded, DecodeE
         placed_at: occurred_at,
         items: Vec::new(),
     };
-    let key = record.key.unwrap_or(order.order_id.as_str().as_bytes());
+    let key = key.unwrap_or(order.order_id.as_str().as_bytes());
     let timestamp = body.timestamp.as_deref().unwrap_or_default();
-    let event_id = event_id(record.topic, key, timestamp, text);
+    let event_id = event_id(topic, key, timestamp, text);
     let other_keys = vec![order.user_id.as_str().into()];
     let envelope = Envelope {
         event_id,

@@ -26,6 +26,12 @@ impl<'a> From<&'a str> for Str<'a> {
     }
 }
 
+impl From<String> for Str<'_> {
+    fn from(text: String) -> Self {
+        Self(Cow::Owned(text))
+    }
+}
+
 impl Deref for Str<'_> {
     type Target = str;
 

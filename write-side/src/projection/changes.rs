@@ -71,13 +71,23 @@ impl<'a> Changes<'a> {
                 Event::InventoryAdjusted(adjustment) => changes.adjustments.push((envelope, adjustment)),
             }
         }
-        keep_newest(&mut changes.users, |(_, user)| &user.user_id, |(envelope, _)| version(envelope));
-        keep_newest(&mut changes.orders, |(_, order)| &order.order_id, |(envelope, _)| version(envelope));
+        keep_newest(
+            &mut changes.users,
+            |(_, user)| &user.user_id,
+            |(envelope, _)| version(envelope),
+        );
+        keep_newest(
+            &mut changes.orders,
+            |(_, order)| &order.order_id,
+            |(envelope, _)| version(envelope),
+        );
         keep_newest(&mut changes.payments, |payment| payment.order_id, Payment::rank);
         let before = changes.adjustments.len();
-        keep_newest(&mut changes.adjustments, |(envelope, _)| &envelope.event_id, |(envelope, _)| {
-            version(envelope)
-        });
+        keep_newest(
+            &mut changes.adjustments,
+            |(envelope, _)| &envelope.event_id,
+            |(envelope, _)| version(envelope),
+        );
         changes.duplicate_adjustments = (before - changes.adjustments.len()) as u64;
         changes
     }
@@ -101,7 +111,11 @@ fn opened<'a>(envelope: &'a Envelope, order: &'a OrderPlaced) -> Payment<'a> {
 impl<'a> Payment<'a> {
     /// An ended payment beats an open one, then the newer beats the older.
     fn rank(self) -> (bool, Timestamp, &'a EventId) {
-        (self.status != PaymentStatus::Pending, self.occurred_at, self.event_id)
+        (
+            self.status != PaymentStatus::Pending,
+            self.occurred_at,
+            self.event_id,
+        )
     }
 }
 
@@ -110,7 +124,11 @@ fn version(envelope: &Envelope) -> (Timestamp, &EventId) {
 }
 
 /// Sorts by key and keeps, for each, the change of the highest version.
-fn keep_newest<T: Copy, K: Ord, V: Ord>(changes: &mut Vec<T>, key: impl Fn(T) -> K, version: impl Fn(T) -> V) {
+fn keep_newest<T: Copy, K: Ord, V: Ord>(
+    changes: &mut Vec<T>,
+    key: impl Fn(T) -> K,
+    version: impl Fn(T) -> V,
+) {
     changes.sort_unstable_by(|a, b| key(*a).cmp(&key(*b)).then_with(|| version(*b).cmp(&version(*a))));
     changes.dedup_by(|later, kept| key(*later) == key(*kept));
 }

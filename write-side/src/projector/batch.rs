@@ -39,14 +39,15 @@ impl Pending {
     /// Decodes a batch of records; all of them are one part.
     pub(super) fn decode(&mut self, records: &RecordBatch) {
         self.clear();
-        self.outcomes.extend(records.iter().map(|record| match decode(&record) {
-            Ok(envelope) => Outcome::Event(envelope),
-            Err(error) => {
-                let letter = DeadLetter::undecodable(&record, &error, Timestamp::now());
-                warn(&letter);
-                Outcome::Letter(Box::new(letter))
-            }
-        }));
+        self.outcomes
+            .extend(records.iter().map(|record| match decode(&record) {
+                Ok(envelope) => Outcome::Event(envelope),
+                Err(error) => {
+                    let letter = DeadLetter::undecodable(&record, &error, Timestamp::now());
+                    warn(&letter);
+                    Outcome::Letter(Box::new(letter))
+                }
+            }));
         if !self.outcomes.is_empty() {
             self.parts.push(0..self.outcomes.len());
         }
@@ -74,11 +75,22 @@ impl Pending {
             next.insert(position.partition, position.offset + 1);
         }
         let from = |partition| fences.get(&partition).copied().flatten();
-        next.into_iter().map(|(partition, next)| Span { partition, from: from(partition), next }).collect()
+        next.into_iter()
+            .map(|(partition, next)| Span {
+                partition,
+                from: from(partition),
+                next,
+            })
+            .collect()
     }
 
     pub(super) fn batch<'a>(&'a self, topic: &'a str, part: &Range<usize>, spans: &'a [Span]) -> Batch<'a> {
-        let mut batch = Batch { topic, spans, events: Vec::with_capacity(part.len()), letters: Vec::new() };
+        let mut batch = Batch {
+            topic,
+            spans,
+            events: Vec::with_capacity(part.len()),
+            letters: Vec::new(),
+        };
         for outcome in &self.outcomes[part.clone()] {
             match outcome {
                 Outcome::Event(envelope) => batch.events.push(envelope),
@@ -98,8 +110,7 @@ impl Pending {
         }
         let outcome = &mut self.outcomes[part.start];
         if let Outcome::Event(envelope) = outcome {
-            let letter =
-                DeadLetter::refused(&records.get(part.start), envelope, error, Timestamp::now());
+            let letter = DeadLetter::refused(&records.get(part.start), envelope, error, Timestamp::now());
             warn(&letter);
             *outcome = Outcome::Letter(Box::new(letter));
         }

@@ -25,14 +25,16 @@ impl ProjectorThread {
     pub fn start(mut projector: Projector, stop: CancellationToken) -> std::io::Result<Self> {
         let progress = projector.progress();
         let (end, ended) = oneshot::channel();
-        std::thread::Builder::new().name("projector".to_owned()).spawn(move || {
-            let result = projector.run(&stop);
-            if let Err(error) = &result {
-                projector.progress.stopped(shared::telemetry::chain(error));
-            }
-            // Nobody may be listening at shutdown.
-            let _gone = end.send(result);
-        })?;
+        std::thread::Builder::new()
+            .name("projector".to_owned())
+            .spawn(move || {
+                let result = projector.run(&stop);
+                if let Err(error) = &result {
+                    projector.progress.stopped(shared::telemetry::chain(error));
+                }
+                // Nobody may be listening at shutdown.
+                let _gone = end.send(result);
+            })?;
         Ok(Self { progress, ended })
     }
 

@@ -23,7 +23,10 @@ pub(crate) fn expected_tables(events: &[Envelope]) -> Vec<String> {
         let (at, id) = (envelope.occurred_at.micros(), envelope.event_id.as_str());
         match &envelope.event {
             Event::UserCreated(user) => {
-                let row = format!("user | {} | {} | {} | {at} | {id}", user.user_id, user.email, user.name);
+                let row = format!(
+                    "user | {} | {} | {} | {at} | {id}",
+                    user.user_id, user.email, user.name
+                );
                 keep_greatest(&mut users, user.user_id.as_str(), ((at, id), row));
             }
             Event::OrderPlaced(o) => {
@@ -36,12 +39,18 @@ pub(crate) fn expected_tables(events: &[Envelope]) -> Vec<String> {
                     o.placed_at.micros(),
                 );
                 keep_greatest(&mut orders, order_id.as_str(), ((at, id), row));
-                let row = format!("payment | {order_id} | - | {amount} | {currency} | - | PENDING | - | {at} | {id}");
+                let row = format!(
+                    "payment | {order_id} | - | {amount} | {currency} | - | PENDING | - | {at} | {id}"
+                );
                 keep_greatest(&mut payments, order_id.as_str(), ((false, at, id), row));
             }
             Event::PaymentSettled(p) => {
                 let ended = p.status != PaymentStatus::Pending;
-                let settled_at = if ended { p.settled_at.micros().to_string() } else { "-".to_owned() };
+                let settled_at = if ended {
+                    p.settled_at.micros().to_string()
+                } else {
+                    "-".to_owned()
+                };
                 let row = format!(
                     "payment | {} | {} | {} | {} | - | {} | {settled_at} | {at} | {id}",
                     p.order_id,
@@ -56,17 +65,30 @@ pub(crate) fn expected_tables(events: &[Envelope]) -> Vec<String> {
                 inbox.insert(format!("inbox | {id}"));
                 let stock = inventory.entry(a.sku.as_str()).or_insert((0, None, i64::MIN));
                 stock.0 += a.delta;
-                stock.1 = stock.1.max(a.reported_quantity.map(|quantity| (at, id, quantity)));
+                stock.1 = stock
+                    .1
+                    .max(a.reported_quantity.map(|quantity| (at, id, quantity)));
                 stock.2 = stock.2.max(at);
             }
         }
     }
-    let inventory = inventory.into_iter().map(|(sku, (quantity, report, updated_at))| match report {
-        Some((at, by, reported)) => format!("inventory | {sku} | {quantity} | {reported} | {at} | {by} | {updated_at}"),
-        None => format!("inventory | {sku} | {quantity} | - | - | - | {updated_at}"),
-    });
-    let winners = users.into_values().map(|(_, row)| row).chain(orders.into_values().map(|(_, row)| row));
-    winners.chain(payments.into_values().map(|(_, row)| row)).chain(inventory).chain(inbox).collect()
+    let inventory = inventory
+        .into_iter()
+        .map(|(sku, (quantity, report, updated_at))| match report {
+            Some((at, by, reported)) => {
+                format!("inventory | {sku} | {quantity} | {reported} | {at} | {by} | {updated_at}")
+            }
+            None => format!("inventory | {sku} | {quantity} | - | - | - | {updated_at}"),
+        });
+    let winners = users
+        .into_values()
+        .map(|(_, row)| row)
+        .chain(orders.into_values().map(|(_, row)| row));
+    winners
+        .chain(payments.into_values().map(|(_, row)| row))
+        .chain(inventory)
+        .chain(inbox)
+        .collect()
 }
 
 fn keep_greatest<'a, V: Ord>(rows: &mut BTreeMap<&'a str, (V, String)>, key: &'a str, row: (V, String)) {
@@ -140,7 +162,12 @@ pub(crate) fn stock(id: &str, at: i64, sku: &str, delta: i64, reported: Option<i
 }
 
 fn envelope(id: &str, at: i64, event: Event) -> Envelope {
-    Envelope { event_id: EventId::parse(id).unwrap(), occurred_at: time(at), correlation_id: None, event }
+    Envelope {
+        event_id: EventId::parse(id).unwrap(),
+        occurred_at: time(at),
+        correlation_id: None,
+        event,
+    }
 }
 
 fn time(at: i64) -> Timestamp {
@@ -149,8 +176,11 @@ fn time(at: i64) -> Timestamp {
 
 /// Events about few things at few times, so that they meet: any of them may be the newest, or of the same time.
 pub(crate) fn events() -> impl Strategy<Value = Vec<Envelope>> {
-    let status =
-        prop_oneof![Just(PaymentStatus::Pending), Just(PaymentStatus::Settled), Just(PaymentStatus::Failed)];
+    let status = prop_oneof![
+        Just(PaymentStatus::Pending),
+        Just(PaymentStatus::Settled),
+        Just(PaymentStatus::Failed)
+    ];
     let reported = proptest::option::of(-100..100_i64);
     let one = (0..4, 0..4_i64, 0..3, 0..3, -50..50_i64, status, reported);
     proptest::collection::vec(one, 1..40).prop_map(|drawn| {

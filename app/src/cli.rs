@@ -1,0 +1,278 @@
+//! What can be said on the command line. Its `--help` is the reference of all settings.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use read_side::config::ReadConfig;
+use shared::settings::{InvalidSetting, ReadModelUrl, listen_addr};
+use write_side::config::{CommandConfig, LogConfig, ProjectorConfig};
+use write_side::event_log::EventLogUrl;
+
+use crate::environment::Environment;
+
+/// Commands become events, events become tables, tables answer queries.
+///
+/// Without a command everything runs in one process on embedded parts in ./data.
+#[derive(Debug, Parser)]
+#[command(
+    name = "millrace",
+    version,
+    propagate_version = true,
+    args_override_self = true
+)]
+pub struct Cli {
+    /// What every command knows.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// What to do; everything when nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Settings of every command. Each can be given as an argument, as an environment variable, or in a file `.env`.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    /// Folder of the embedded event log and read model
+    #[arg(
+        long,
+        env = "DATA_DIR",
+        value_name = "DIR",
+        default_value = "./data",
+        global = true
+    )]
+    pub data_dir: PathBuf,
+
+    /// Event log: embedded:DIR or kafka://host:port,…/topic [default: embedded:DATA_DIR]
+    #[arg(long, env = "EVENT_LOG", value_name = "URL", global = true)]
+    pub event_log: Option<EventLogUrl>,
+
+    /// Read model: sqlite:FILE [default: sqlite:DATA_DIR/read_model.db]
+    #[arg(
+        long,
+        env = "READ_MODEL",
+        value_name = "URL",
+        hide_env_values = true,
+        global = true
+    )]
+    pub read_model: Option<ReadModelUrl>,
+
+    /// Address that answers /metrics for Prometheus, or off
+    #[arg(long, env = "METRICS_ADDR", value_name = "ADDR", default_value = "127.0.0.1:2112", value_parser = metrics_addr, global = true)]
+    pub metrics_addr: MetricsAddr,
+
+    /// What is logged: error, warn, info, debug, trace, or a filter such as info,write_side=debug
+    #[arg(
+        long,
+        env = "LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info",
+        global = true
+    )]
+    pub log_level: String,
+
+    /// Whether a new, empty data folder is filled with the sample shop
+    #[arg(long, env = "SAMPLE", value_name = "ON", value_enum, default_value_t = Switch::On, global = true)]
+    pub sample: Switch,
+
+    /// The same as --sample off
+    #[arg(long, global = true)]
+    pub no_sample: bool,
+
+    /// Events per second that the simulator makes (0: none)
+    #[arg(long, env = "EVENT_RATE", value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1_000_000), global = true)]
+    pub event_rate: u32,
+
+    /// Where commands are taken.
+    #[command(flatten)]
+    pub commands: CommandConfig,
+    /// How the log is used.
+    #[command(flatten)]
+    pub log: LogConfig,
+    /// How records are projected.
+    #[command(flatten)]
+    pub projector: ProjectorConfig,
+    /// Where queries are answered.
+    #[command(flatten)]
+    pub read: ReadConfig,
+}
+
+impl Settings {
+    /// The log, by setting or by default.
+    pub fn event_log(&self) -> EventLogUrl {
+        self.event_log
+            .clone()
+            .unwrap_or_else(|| EventLogUrl::Embedded(self.data_dir.clone()))
+    }
+
+    /// The read model, by setting or by default.
+    pub fn read_model(&self) -> ReadModelUrl {
+        self.read_model
+            .clone()
+            .unwrap_or_else(|| ReadModelUrl::Sqlite(self.data_dir.join("read_model.db")))
+    }
+}
+
+/// `on` or `off`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Yes.
+    On,
+    /// No.
+    Off,
+}
+
+/// An address, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricsAddr(pub Option<SocketAddr>);
+
+fn metrics_addr(text: &str) -> Result<MetricsAddr, InvalidSetting> {
+    if text == "off" {
+        Ok(MetricsAddr(None))
+    } else {
+        listen_addr(text).map(|addr| MetricsAddr(Some(addr)))
+    }
+}
+
+/// What `millrace` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything in one process (the default)
+    All,
+    /// Take commands and project events
+    WriteSide,
+    /// Answer queries
+    ReadSide,
+    /// Send events: from a file, or made up at a steady rate
+    Produce(ProduceArgs),
+    /// Review what could not be projected
+    #[command(subcommand)]
+    DeadLetters(LettersCommand),
+    /// Bring the read model's schema up to date
+    Migrate,
+    /// Ask a running service whether it is ready (exit code 0 or 1)
+    Ready {
+        /// Its /ready
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8090/ready")]
+        url: String,
+    },
+}
+
+/// Arguments of `produce`.
+#[derive(Debug, Args)]
+pub struct ProduceArgs {
+    /// Send the lines of this file, one event of any known shape each, instead of made-up events
+    #[arg(long, value_name = "FILE.ndjson", conflicts_with_all = ["rate", "count"])]
+    pub file: Option<PathBuf>,
+
+    /// Made-up events per second [default: EVENT_RATE]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate: Option<u32>,
+
+    /// Made-up events in all [default: until stopped]
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
+}
+
+/// What can be done with dead letters.
+#[derive(Debug, Subcommand)]
+pub enum LettersCommand {
+    /// List open letters, newest first
+    List {
+        /// How many
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+        /// How many newer ones to leave out
+        #[arg(long, default_value_t = 0)]
+        offset: u32,
+        /// One JSON object a line, everything in it
+        #[arg(long)]
+        json: bool,
+    },
+    /// Count open letters by reason and type
+    Stats,
+    /// Show one letter whole
+    Show {
+        /// Its id, partition:offset
+        id: String,
+    },
+    /// Send letters through the log again
+    Redrive {
+        /// Their ids, partition:offset
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Give letters up
+    Discard {
+        /// Their ids, partition:offset
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+}
+
+/// Why there is nothing to run: help was asked for, or an argument is wrong.
+#[derive(Debug)]
+pub struct Exit(clap::Error);
+
+impl Exit {
+    /// Prints help as it is, and an error as one line.
+    #[expect(clippy::print_stderr, reason = "the last word of a command, for a person")]
+    pub fn end(self) -> ExitCode {
+        if matches!(self.0.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+            // Whoever asked for help and closed the pipe does not want it any more.
+            let _closed = self.0.print();
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("millrace: {}; see millrace --help", self.line());
+        ExitCode::from(2)
+    }
+
+    /// What is wrong, in one line. A value that was refused is not repeated: it may hold a password.
+    fn line(&self) -> String {
+        let argument = match self.0.get(ContextKind::InvalidArg) {
+            Some(ContextValue::String(argument)) => argument.as_str(),
+            _ => "",
+        };
+        if let (ErrorKind::ValueValidation, Some(cause)) = (self.0.kind(), std::error::Error::source(&self.0))
+        {
+            return format!("{argument}: {cause}");
+        }
+        let text = self.0.to_string();
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let said: Vec<_> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
+        let said = said.join(" ");
+        let said = said.strip_prefix("error: ").unwrap_or(&said);
+        said.trim_end_matches("For more information, try '--help'.")
+            .trim_end()
+            .to_owned()
+    }
+}
+
+impl Cli {
+    /// Reads arguments, environment variables and `.env`, in this order of weight.
+    ///
+    /// # Errors
+    /// [`Exit`] when there is nothing to run.
+    pub fn from_surroundings() -> Result<Self, Exit> {
+        let environment = Environment::read()
+            .map_err(|error| Exit(Self::command().error(ErrorKind::InvalidValue, error)))?;
+        Self::from_arguments(std::env::args_os(), &environment)
+    }
+
+    /// As [`Cli::from_surroundings`], the surroundings being given.
+    ///
+    /// # Errors
+    /// [`Exit`] when there is nothing to run.
+    pub fn from_arguments(
+        arguments: impl IntoIterator<Item = std::ffi::OsString>,
+        environment: &Environment,
+    ) -> Result<Self, Exit> {
+        let matches = environment
+            .defaults_for(Self::command())
+            .try_get_matches_from(arguments)
+            .map_err(Exit)?;
+        Self::from_arg_matches(&matches).map_err(Exit)
+    }
+}

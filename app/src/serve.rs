@@ -1,0 +1,331 @@
+//! The long-running roles: the write side, the read side, or both in one process.
+//!
+//! Everything that can be wrong with a setting is found before anything is started: ports are taken first, then the
+//! log, then the read model.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use read_side::read_model::ReadModel;
+use shared::metrics::Metrics;
+use shared::settings::ReadModelUrl;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use write_side::dead_letter::DeadLetters;
+use write_side::event_log::EventLog;
+use write_side::http::WriteSide;
+use write_side::projection::Projection;
+use write_side::projector::{Projector, ProjectorThread};
+
+use crate::cli::{Settings, Switch};
+use crate::simulator::Simulator;
+use crate::{produce, report, sample, usage};
+
+/// Which roles this process has.
+#[derive(Debug, Clone, Copy)]
+pub struct Roles {
+    write_side: bool,
+    read_side: bool,
+    /// The sample shop and the simulator, which belong to the process that runs everything.
+    shop: bool,
+}
+
+impl Roles {
+    /// `millrace`
+    pub const ALL: Self = Self {
+        write_side: true,
+        read_side: true,
+        shop: true,
+    };
+    /// `millrace write-side`
+    pub const WRITE_SIDE: Self = Self {
+        write_side: true,
+        read_side: false,
+        shop: false,
+    };
+    /// `millrace read-side`
+    pub const READ_SIDE: Self = Self {
+        write_side: false,
+        read_side: true,
+        shop: false,
+    };
+}
+
+/// The ports of the roles, taken.
+struct Listeners {
+    commands: Option<TcpListener>,
+    queries: Option<TcpListener>,
+    metrics: Option<TcpListener>,
+}
+
+impl Listeners {
+    async fn bind(settings: &Settings, roles: Roles) -> anyhow::Result<Self> {
+        let bind = async |wanted: bool, setting, address: SocketAddr| {
+            if !wanted {
+                return Ok(None);
+            }
+            shared::http::bind(setting, address)
+                .await
+                .map(Some)
+                .map_err(usage)
+        };
+        let commands = bind(roles.write_side, "COMMAND_ADDR", settings.commands.command_addr).await?;
+        let queries = bind(roles.read_side, "API_ADDR", settings.read.api_addr).await?;
+        let metrics = match settings.metrics_addr.0 {
+            Some(address) => bind(true, "METRICS_ADDR", address).await?,
+            None => None,
+        };
+        Ok(Self {
+            commands,
+            queries,
+            metrics,
+        })
+    }
+}
+
+/// Runs the roles until a signal, then drains.
+///
+/// # Errors
+/// A [`crate::UsageError`] for what can be mended by another setting; anything else that a role cannot go on from.
+pub async fn run(settings: Settings, roles: Roles) -> anyhow::Result<()> {
+    let stop = shared::shutdown::on_signal().context("signal handlers")?;
+    let listeners = Listeners::bind(&settings, roles).await?;
+    let metrics = Metrics::new();
+    let mut tasks = JoinSet::new();
+    let banner = Banner::of(&listeners, &settings, roles);
+    let write_side = if roles.write_side {
+        Some(open_write_side(&settings, &metrics)?)
+    } else {
+        None
+    };
+    if let Some((log, projector)) = write_side {
+        start_write_side(
+            &mut tasks,
+            &settings,
+            roles,
+            log,
+            projector,
+            &metrics,
+            listeners.commands,
+            &stop,
+        )
+        .await?;
+    }
+    if let Some(listener) = listeners.queries {
+        let read_model = ReadModel::open(&settings.read_model(), metrics.clone()).map_err(usage)?;
+        let router = read_side::http::router(read_model, &metrics);
+        spawn_server(&mut tasks, listener, router, &stop);
+    }
+    if let Some(listener) = listeners.metrics {
+        spawn_server(
+            &mut tasks,
+            listener,
+            shared::http::metrics_routes(&metrics),
+            &stop,
+        );
+    }
+    banner.print();
+    wait(tasks, &stop).await
+}
+
+/// The first task that ends without being told ends the process: half a Millrace is worse than none.
+async fn wait(mut tasks: JoinSet<anyhow::Result<()>>, stop: &CancellationToken) -> anyhow::Result<()> {
+    let mut outcome = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        let ended = ended.context("a task panicked").and_then(|result| result);
+        if let Err(error) = ended {
+            tracing::error!("stopping: {error:#}");
+            outcome = outcome.and(Err(error));
+            stop.cancel();
+        }
+    }
+    tracing::info!("stopped");
+    outcome
+}
+
+fn open_write_side(settings: &Settings, metrics: &Metrics) -> anyhow::Result<(EventLog, Projector)> {
+    let log_settings = settings.log.settings().map_err(usage)?;
+    let log = EventLog::open(&settings.event_log(), &log_settings).map_err(usage)?;
+    let projection = open_projection(&settings.read_model())?.0;
+    let projector = Projector::new(&log, projection, settings.projector.settings(), metrics.clone())?;
+    let letters = DeadLetters::open(&settings.read_model())?.stats()?;
+    let depth: u64 = letters.iter().map(|group| group.count).sum();
+    metrics.dlq_depth.set(i64::try_from(depth).unwrap_or(i64::MAX));
+    Ok((log, projector))
+}
+
+fn open_projection(url: &ReadModelUrl) -> anyhow::Result<(Projection, usize)> {
+    let ReadModelUrl::Sqlite(file) = url;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder {
+        std::fs::create_dir_all(folder).map_err(|error| usage(format!("{}: {error}", folder.display())))?;
+    }
+    Projection::open(url).map_err(|error| {
+        usage(format!(
+            "{}: {}",
+            file.display(),
+            shared::telemetry::chain(&error)
+        ))
+    })
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "called once; a struct would only name them twice"
+)]
+async fn start_write_side(
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+    settings: &Settings,
+    roles: Roles,
+    log: EventLog,
+    projector: Projector,
+    metrics: &Metrics,
+    listener: Option<TcpListener>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let thread = ProjectorThread::start(projector, stop.clone()).context("projector thread")?;
+    let progress = thread.progress();
+    tasks.spawn(async move { Ok(thread.ended().await?) });
+    if roles.shop && settings.sample == Switch::On && !settings.no_sample {
+        let events = sample::load(&log).await.context("loading the sample shop")?;
+        if events > 0 {
+            tracing::info!(events, "loaded the sample shop");
+        }
+    }
+    if roles.shop && settings.event_rate > 0 {
+        let (log, stop, rate) = (log.clone(), stop.clone(), settings.event_rate);
+        tasks.spawn(
+            async move { produce::simulate(&log, Simulator::new(1), rate, None, &stop, |_| {}).await },
+        );
+    }
+    let (reported, ticking) = (metrics.clone(), stop.clone());
+    let watched = progress.clone();
+    tasks.spawn(async move {
+        report::run(&watched, &reported, &ticking).await;
+        Ok(())
+    });
+    if let Some(listener) = listener {
+        let write_side = WriteSide {
+            log,
+            progress,
+            read_model: settings.read_model(),
+            metrics: metrics.clone(),
+        };
+        spawn_server(tasks, listener, write_side::http::router(write_side), stop);
+    }
+    Ok(())
+}
+
+fn spawn_server(
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+    listener: TcpListener,
+    router: axum::Router,
+    stop: &CancellationToken,
+) {
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        shared::http::serve(listener, router, stop)
+            .await
+            .context("HTTP server")
+    });
+}
+
+/// `millrace migrate`
+///
+/// # Errors
+/// What the store says.
+#[expect(clippy::print_stdout, reason = "the answer of a command")]
+pub fn migrate(settings: &Settings) -> anyhow::Result<()> {
+    let url = settings.read_model();
+    let (_, steps) = open_projection(&url)?;
+    let ReadModelUrl::Sqlite(file) = url;
+    match steps {
+        0 => println!("{}: up to date", file.display()),
+        steps => println!("{}: {steps} migration step(s) run", file.display()),
+    }
+    Ok(())
+}
+
+/// `millrace ready`
+///
+/// # Errors
+/// What is not ready.
+#[expect(clippy::print_stdout, reason = "the answer of a command")]
+pub async fn probe(url: &str) -> anyhow::Result<()> {
+    let answer = reqwest::get(url)
+        .await
+        .with_context(|| format!("{url} does not answer"))?;
+    let status = answer.status();
+    let body = answer.text().await?;
+    anyhow::ensure!(status.is_success(), "{url} is not ready: {body}");
+    println!("{body}");
+    Ok(())
+}
+
+/// What a person wants to know once everything is up.
+struct Banner {
+    queries: Option<String>,
+    commands: Option<String>,
+    metrics: Option<String>,
+    sample: bool,
+}
+
+impl Banner {
+    fn of(listeners: &Listeners, settings: &Settings, roles: Roles) -> Self {
+        let url = |listener: &Option<TcpListener>| {
+            let address = listener.as_ref()?.local_addr().ok()?;
+            Some(format!(
+                "http://{}",
+                address.to_string().replace("0.0.0.0", "127.0.0.1")
+            ))
+        };
+        Self {
+            queries: url(&listeners.queries),
+            commands: url(&listeners.commands),
+            metrics: url(&listeners.metrics),
+            sample: roles.shop && settings.sample == Switch::On && !settings.no_sample,
+        }
+    }
+
+    #[expect(
+        clippy::print_stdout,
+        reason = "the one thing that a person who starts this reads"
+    )]
+    fn print(&self) {
+        println!("millrace {} is up\n", env!("CARGO_PKG_VERSION"));
+        let lines = [
+            ("read side", &self.queries, "  REST and GraphQL; a page at /"),
+            ("write side", &self.commands, "  commands; a list at /"),
+            ("metrics", &self.metrics, "/metrics"),
+        ];
+        for (name, url, about) in lines {
+            if let Some(url) = url {
+                println!("  {name:<11} {url}{about}");
+            }
+        }
+        let (Some(queries), Some(commands)) = (&self.queries, &self.commands) else {
+            return;
+        };
+        let json = "-H 'content-type: application/json'";
+        println!("\nTry, in another terminal:\n");
+        if self.sample {
+            println!("  curl {queries}/users/customer-2");
+            println!(
+                "  curl {queries}/graphql {json} -d '{{\"query\":\"{{user(id:\\\"customer-2\\\"){{name recentOrders{{orderId amount payment{{status}}}}}}}}\"}}'"
+            );
+            println!(
+                "  curl {commands}/api/v1/orders {json} -d '{{\"userId\":\"customer-2\",\"amount\":149.99}}'"
+            );
+        } else {
+            println!(
+                "  curl {commands}/api/v1/users {json} -d '{{\"userId\":\"user-1\",\"email\":\"ada@example.com\",\"name\":\"Ada\"}}'"
+            );
+            println!(
+                "  curl {commands}/api/v1/orders {json} -d '{{\"userId\":\"user-1\",\"amount\":149.99}}'"
+            );
+            println!("  curl {queries}/users/user-1");
+        }
+        println!("\nCtrl-C stops it.");
+    }
+}

@@ -1,0 +1,258 @@
+//! One statement for all the things of a kind that a request waits for, instead of one for each (N + 1).
+//!
+//! Resolvers only note what they need and wait. [`drive`] polls the execution until it can go no further, at which
+//! point everything that can be known to be needed has been noted, and loads it all. So batches are as large as they
+//! can be, and no time is spent waiting for more: the library's `DataLoader` collects for a fixed time, which costs a
+//! timer of a millisecond and a task per level of the query.
+//!
+//! Loaders live as long as one request: nothing read for one client is ever shown to another.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use async_graphql::{Error, Result};
+use shared::id::{OrderId, Sku, UserId};
+use tokio::sync::oneshot;
+
+use super::masked;
+use crate::read_model::ReadModel;
+use crate::view::{InventoryItem, Order, User};
+
+/// What the resolvers of one request load, by kind.
+pub(super) struct Loaders {
+    read_model: ReadModel,
+    pub(super) users: Loader<UserId, Option<Arc<User>>>,
+    pub(super) orders: Loader<OrderId, Option<Arc<Order>>>,
+    pub(super) inventory: Loader<Sku, Option<Arc<InventoryItem>>>,
+    /// The last orders of a user, by how many.
+    pub(super) recent_orders: Loader<(UserId, u32), Arc<Vec<Order>>>,
+}
+
+/// Polls `execution` to its end; whenever it can go no further, loads what it waits for.
+pub(super) async fn drive<T>(execution: impl Future<Output = T>, loaders: &Loaders) -> T {
+    let mut execution = pin!(execution);
+    loop {
+        let step = std::future::poll_fn(|context| advance(execution.as_mut(), loaders, context));
+        match step.await {
+            Some(output) => return output,
+            None => loaders.load_wanted().await,
+        }
+    }
+}
+
+/// One poll: the output, or `None` when only loading helps.
+fn advance<T>(
+    execution: Pin<&mut impl Future<Output = T>>,
+    loaders: &Loaders,
+    context: &Context<'_>,
+) -> Poll<Option<T>> {
+    let watch = Arc::new(Watch {
+        woken: AtomicBool::new(false),
+        task: context.waker().clone(),
+    });
+    let waker = Waker::from(watch.clone());
+    match execution.poll(&mut Context::from_waker(&waker)) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        // Woken while it was polled: it has only paused to let other tasks run.
+        Poll::Pending if watch.woken.load(Ordering::Acquire) => Poll::Pending,
+        Poll::Pending if loaders.is_waited_for() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// Passes a wake-up on and remembers that there was one.
+struct Watch {
+    woken: AtomicBool,
+    task: Waker,
+}
+
+impl Wake for Watch {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.task.wake_by_ref();
+    }
+}
+
+impl Loaders {
+    pub(super) fn new(read_model: ReadModel) -> Self {
+        Self {
+            read_model,
+            users: Loader::new(),
+            orders: Loader::new(),
+            inventory: Loader::new(),
+            recent_orders: Loader::new(),
+        }
+    }
+
+    fn is_waited_for(&self) -> bool {
+        self.users.is_waited_for()
+            || self.orders.is_waited_for()
+            || self.inventory.is_waited_for()
+            || self.recent_orders.is_waited_for()
+    }
+
+    async fn load_wanted(&self) {
+        let ids = self.users.take_wanted();
+        if !ids.is_empty() {
+            let found = self.read_model.users(&ids).await.map_err(|e| masked(&e));
+            let found = found.map(|users| by_key(users, |user| user.user_id.clone()));
+            self.users.deliver(ids, found);
+        }
+        let ids = self.orders.take_wanted();
+        if !ids.is_empty() {
+            let found = self.read_model.orders(&ids).await.map_err(|e| masked(&e));
+            let found = found.map(|orders| by_key(orders, |order| order.order_id.clone()));
+            self.orders.deliver(ids, found);
+        }
+        let skus = self.inventory.take_wanted();
+        if !skus.is_empty() {
+            let found = self.read_model.inventory(&skus).await.map_err(|e| masked(&e));
+            let found = found.map(|items| by_key(items, |item| item.sku.clone()));
+            self.inventory.deliver(skus, found);
+        }
+        self.load_recent_orders().await;
+    }
+
+    /// One statement for each limit asked for, and nearly all queries ask for one.
+    async fn load_recent_orders(&self) {
+        let mut by_limit = BTreeMap::<u32, Vec<UserId>>::new();
+        for (user, limit) in self.recent_orders.take_wanted() {
+            by_limit.entry(limit).or_default().push(user);
+        }
+        for (limit, users) in by_limit {
+            let found = self.read_model.recent_orders(&users, limit).await;
+            let found = found.map_err(|e| masked(&e)).map(|orders| by_user(orders, limit));
+            let keys = users.into_iter().map(|user| (user, limit)).collect();
+            self.recent_orders.deliver(keys, found);
+        }
+    }
+}
+
+fn by_key<K: Hash + Eq, T>(found: Vec<T>, key: impl Fn(&T) -> K) -> HashMap<K, Option<Arc<T>>> {
+    let with_key = |thing| (key(&thing), Some(Arc::new(thing)));
+    found.into_iter().map(with_key).collect()
+}
+
+/// Keeps the order within each user.
+fn by_user(orders: Vec<Order>, limit: u32) -> HashMap<(UserId, u32), Arc<Vec<Order>>> {
+    let mut found = HashMap::<_, Vec<Order>>::new();
+    for order in orders {
+        found.entry((order.user_id.clone(), limit)).or_default().push(order);
+    }
+    found.into_iter().map(|(key, orders)| (key, Arc::new(orders))).collect()
+}
+
+/// Things of one kind by key: each is loaded at most once per request.
+pub(super) struct Loader<K, V>(Mutex<State<K, V>>);
+
+struct State<K, V> {
+    /// Keys that nobody has begun to load.
+    wanted: Vec<K>,
+    slots: HashMap<K, Slot<V>>,
+}
+
+enum Slot<V> {
+    WaitedFor(Vec<oneshot::Sender<Result<V>>>),
+    Loaded(Result<V>),
+}
+
+/// What a resolver has asked for.
+enum Asked<V> {
+    Waiting(oneshot::Receiver<Result<V>>),
+    Loaded(Result<V>),
+}
+
+impl<V> Asked<V> {
+    async fn arrived(self) -> Result<V> {
+        match self {
+            Self::Loaded(loaded) => loaded,
+            // The loader outlives its resolvers and answers each, so that this error is never seen.
+            Self::Waiting(receiver) => receiver.await.map_err(|_| Error::new("Internal error."))?,
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone, V: Clone + Default> Loader<K, V> {
+    fn new() -> Self {
+        Self(Mutex::new(State {
+            wanted: Vec::new(),
+            slots: HashMap::new(),
+        }))
+    }
+
+    /// What is loaded for the key; the default of `V` when there is nothing.
+    ///
+    /// # Errors
+    /// That the read model could not be asked, in words for the client.
+    pub(super) async fn load(&self, key: K) -> Result<V> {
+        self.ask(key).arrived().await
+    }
+
+    /// The same for many keys, in their order. All are asked for before the first is waited for.
+    ///
+    /// # Errors
+    /// That the read model could not be asked, in words for the client.
+    pub(super) async fn load_many(&self, keys: Vec<K>) -> Result<Vec<V>> {
+        let asked: Vec<_> = keys.into_iter().map(|key| self.ask(key)).collect();
+        let mut loaded = Vec::with_capacity(asked.len());
+        for asked in asked {
+            loaded.push(asked.arrived().await?);
+        }
+        Ok(loaded)
+    }
+
+    fn ask(&self, key: K) -> Asked<V> {
+        let mut state = self.state();
+        if let Some(Slot::Loaded(loaded)) = state.slots.get(&key) {
+            return Asked::Loaded(loaded.clone());
+        }
+        let (sender, receiver) = oneshot::channel();
+        match state.slots.get_mut(&key) {
+            Some(Slot::WaitedFor(waiting)) => waiting.push(sender),
+            _ => {
+                state.wanted.push(key.clone());
+                state.slots.insert(key, Slot::WaitedFor(vec![sender]));
+            }
+        }
+        Asked::Waiting(receiver)
+    }
+
+    fn is_waited_for(&self) -> bool {
+        !self.state().wanted.is_empty()
+    }
+
+    fn take_wanted(&self) -> Vec<K> {
+        std::mem::take(&mut self.state().wanted)
+    }
+
+    fn deliver(&self, keys: Vec<K>, found: Result<HashMap<K, V>>) {
+        let mut state = self.state();
+        let (mut found, error) = match found {
+            Ok(found) => (found, None),
+            Err(error) => (HashMap::new(), Some(error)),
+        };
+        for key in keys {
+            let loaded = match &error {
+                Some(error) => Err(error.clone()),
+                None => Ok(found.remove(&key).unwrap_or_default()),
+            };
+            let slot = state.slots.insert(key, Slot::Loaded(loaded.clone()));
+            let Some(Slot::WaitedFor(waiting)) = slot else { continue };
+            for sender in waiting {
+                sender.send(loaded.clone()).ok(); // A resolver that is gone needs nothing.
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<K, V>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

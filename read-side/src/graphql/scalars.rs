@@ -1,0 +1,63 @@
+//! Scalars that GraphQL lacks: exact money, times, integers beyond 32 bits.
+//!
+//! Newtypes, because the types inside belong to another crate. Only shown, never taken: no argument has these types.
+
+use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use shared::{Amount, Timestamp};
+
+/// Exact money.
+pub(super) struct Decimal(pub(super) Amount);
+
+/// A point in time.
+pub(super) struct DateTime(pub(super) Timestamp);
+
+/// An integer of 64 bits.
+pub(super) struct Long(pub(super) i64);
+
+/// A decimal number with all its digits, as a string: "149.99". Never rounded.
+#[Scalar]
+impl ScalarType for Decimal {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::String(text) => Amount::parse(text).map(Self).map_err(InputValueError::custom),
+            _ => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
+    }
+}
+
+/// A point in time in UTC by RFC 3339, to the microsecond: "2026-11-21T07:00:00.500Z".
+#[Scalar(specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
+impl ScalarType for DateTime {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::String(text) => Timestamp::parse(text).map(Self).map_err(InputValueError::custom),
+            _ => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
+    }
+}
+
+/// An integer of 64 bits, as a JSON number. Int ends at 32 bits.
+#[Scalar]
+impl ScalarType for Long {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::Number(number) => number
+                .as_i64()
+                .map(Self)
+                .ok_or_else(|| InputValueError::custom("must be an integer of 64 bits")),
+            _ => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::from(self.0)
+    }
+}

@@ -1,0 +1,51 @@
+//! The read side's routes, all of them, in one router.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use shared::http::{finish, readiness};
+use shared::metrics::Metrics;
+
+use crate::read_model::ReadModel;
+use crate::{graphql, rest};
+
+/// REST, GraphQL, `/ready`, the page at `/`, and what every service has.
+pub fn router(read_model: ReadModel, metrics: &Metrics) -> Router {
+    let own = Router::new()
+        .route("/", get(async || page(include_str!("http/landing.html"))))
+        .route("/ready", get(ready))
+        .with_state(read_model.clone());
+    let router = own
+        .merge(rest::routes(read_model.clone()))
+        .merge(graphql::routes(read_model, metrics));
+    finish(router, metrics)
+}
+
+/// An HTML page of our own: it may run what it contains and ask this server, nothing else.
+pub(crate) fn page(html: &'static str) -> Response {
+    let headers: [(HeaderName, HeaderValue); 2] = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        ),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(
+                "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'",
+            ),
+        ),
+    ];
+    (headers, html).into_response()
+}
+
+async fn ready(State(read_model): State<ReadModel>) -> Response {
+    match read_model.ping().await {
+        Ok(()) => readiness(&[]),
+        Err(error) => {
+            error.log();
+            readiness(&[error.to_string()])
+        }
+    }
+}

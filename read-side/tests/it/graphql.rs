@@ -1,0 +1,175 @@
+//! The example operations, what they cost in statements, and what is shown when something is missing.
+
+use std::path::PathBuf;
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::seed::ReadSide;
+
+/// A file of `graphql/` at the root of the workspace.
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../graphql")).join(name)
+}
+
+fn example(name: &str) -> String {
+    std::fs::read_to_string(file("queries").join(name)).unwrap()
+}
+
+async fn data(read_side: &ReadSide, query: &str, variables: Value) -> Value {
+    let answer = read_side.query(query, variables).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let json = answer.json();
+    assert_eq!(json.get("errors"), None, "{json}");
+    json["data"].clone()
+}
+
+#[test]
+fn the_committed_schema_is_that_of_the_code() {
+    let path = file("schema.graphql");
+    if std::env::var_os("UPDATE_SDL").is_some() {
+        std::fs::write(&path, read_side::graphql::sdl()).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == read_side::graphql::sdl(),
+        "graphql/schema.graphql is not what the code says; UPDATE_SDL=1 cargo test -p read-side rewrites it"
+    );
+}
+
+#[tokio::test]
+async fn the_schema_is_served_as_text() {
+    let read_side = ReadSide::seeded();
+    let answer = read_side.get("/graphql/schema").await;
+    assert_eq!(answer.text(), read_side::graphql::sdl());
+}
+
+#[tokio::test]
+async fn user_with_orders() {
+    let read_side = ReadSide::seeded();
+    let found = data(&read_side, &example("user_with_orders.graphql"), json!({"id": "customer-2"})).await;
+    let user = &found["user"];
+    assert_eq!(user["name"], "Leonie Köhler");
+    assert_eq!(user["createdAt"], "2026-01-01T00:00:00Z");
+    let orders = user["recentOrders"].as_array().unwrap();
+    let ids: Vec<_> = orders.iter().map(|order| order["orderId"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["invoice-7", "invoice-6", "invoice-5", "invoice-4", "invoice-3"]);
+    assert_eq!(orders[0]["amount"], "0.99");
+    assert_eq!(orders[0]["payment"], json!({"status": "PENDING", "settledAt": null}));
+    assert_eq!(orders[1]["payment"], json!(null));
+    assert_eq!(orders[2]["payment"], json!({"status": "FAILED", "settledAt": "2026-01-05T00:00:01Z"}));
+}
+
+#[tokio::test]
+async fn users_batch_costs_two_statements() {
+    let read_side = ReadSide::seeded();
+    let ids = json!(["customer-59", "nobody", "customer-2", "customer-61", "customer-59"]);
+    let found = data(&read_side, &example("users_batch.graphql"), json!({ "ids": ids })).await;
+    let users = found["users"].as_array().unwrap();
+    let names: Vec<_> = users.iter().map(|user| user["name"].as_str()).collect();
+    let (puja, leonie) = (Some("Puja Srivastava"), Some("Leonie Köhler"));
+    assert_eq!(names, [puja, None, leonie, Some("Without Orders"), puja]);
+    assert_eq!(users[2]["recentOrders"].as_array().unwrap().len(), 5);
+    assert_eq!(users[3]["recentOrders"], json!([]));
+    assert_eq!(users[0]["recentOrders"][0]["payment"]["status"], "SETTLED");
+    assert_eq!(statements(&read_side), [("users", 1), ("orders", 0), ("recent_orders", 1)]);
+}
+
+fn statements(read_side: &ReadSide) -> [(&'static str, u64); 3] {
+    ["users", "orders", "recent_orders"].map(|name| (name, read_side.metrics.db_operations(name)))
+}
+
+#[tokio::test]
+async fn any_number_of_users_costs_two_statements() {
+    let read_side = ReadSide::seeded();
+    let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
+        INSERT INTO users SELECT 'u-' || i, 'e', 'n', i, 'e' FROM n;
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)
+        INSERT INTO orders SELECT 'o-' || i, 'u-' || (1 + i % 100), i, 'EUR', 'PLACED', i, '[]', i, 'e' FROM n;";
+    drop(crate::seed::database(&read_side.path(), rows));
+    let ids: Vec<_> = (1..=100).map(|i| format!("u-{i}")).collect();
+    let query = "query ($ids: [ID!]!) { users(ids: $ids) { userId recentOrders { payment { status } } } }";
+    let found = data(&read_side, query, json!({ "ids": ids })).await;
+    for (user, id) in found["users"].as_array().unwrap().iter().zip(&ids) {
+        assert_eq!(user["userId"], json!(id));
+        assert_eq!(user["recentOrders"].as_array().unwrap().len(), 5);
+    }
+    assert_eq!(statements(&read_side), [("users", 1), ("orders", 0), ("recent_orders", 1)]);
+
+    // Down and up again: the users of the orders are those already loaded.
+    let query = "query ($ids: [ID!]!) { users(ids: $ids) { recentOrders(limit: 2) { user { name } } } }";
+    let found = data(&read_side, query, json!({ "ids": ids[..60] })).await;
+    assert_eq!(found["users"][59]["recentOrders"][1]["user"]["name"], "n");
+    assert_eq!(statements(&read_side), [("users", 2), ("orders", 0), ("recent_orders", 2)]);
+}
+
+#[tokio::test]
+async fn aliases_are_loaded_together() {
+    let read_side = ReadSide::seeded();
+    let query = r#"{
+        a: order(id: "invoice-1") { user { name few: recentOrders(limit: 1) { orderId } many: recentOrders(limit: 7) { orderId } } }
+        b: order(id: "invoice-20") { user { name recentOrders(limit: 1) { orderId } } }
+        c: order(id: "invoice-1") { orderId }
+    }"#;
+    let found = data(&read_side, query, json!({})).await;
+    assert_eq!(found["a"]["user"]["few"], json!([{"orderId": "invoice-7"}]));
+    assert_eq!(found["a"]["user"]["many"].as_array().unwrap().len(), 7);
+    assert_eq!(found["b"]["user"]["recentOrders"], json!([{"orderId": "invoice-20"}]));
+    assert_eq!(found["c"]["orderId"], "invoice-1");
+    assert_eq!(statements(&read_side), [("users", 1), ("orders", 1), ("recent_orders", 2)]);
+}
+
+#[tokio::test]
+async fn order_with_user_shows_every_digit() {
+    let read_side = ReadSide::seeded();
+    let found = data(&read_side, &example("order_with_user.graphql"), json!({"id": "invoice-20"})).await;
+    let order = &found["order"];
+    assert_eq!(order["amount"], "922337203685477.5807");
+    assert_eq!(order["user"]["name"], "Puja Srivastava");
+    assert_eq!(
+        order["items"],
+        json!([
+            {"sku": "track-2", "quantity": 1_000_000_000, "unitPrice": "922337203685477.5807"},
+            {"sku": "track-3", "quantity": 2, "unitPrice": "0.125"}
+        ])
+    );
+    assert_eq!(order["payment"]["paymentId"], "payment-20");
+    assert_eq!(order["payment"]["amount"], "922337203685477.5807");
+}
+
+#[tokio::test]
+async fn what_has_not_arrived_is_null() {
+    let read_side = ReadSide::seeded();
+    let order = example("order_with_user.graphql");
+    let found = data(&read_side, &order, json!({"id": "invoice-99"})).await;
+    assert_eq!(found["order"]["userId"], "not-arrived");
+    assert_eq!(found["order"]["user"], json!(null));
+    assert_eq!(found["order"]["payment"], json!(null));
+    let found = data(&read_side, &order, json!({"id": "invoice-88"})).await;
+    assert_eq!(found, json!({"order": null}));
+}
+
+#[tokio::test]
+async fn inventory_item() {
+    let read_side = ReadSide::seeded();
+    let query = example("inventory_item.graphql");
+    let found = data(&read_side, &query, json!({"sku": "track-2"})).await;
+    let item = json!({"sku": "track-2", "quantity": 9_007_199_254_740_993_i64, "reportedQuantity": 40});
+    assert_eq!(found["inventoryItem"], item);
+    let found = data(&read_side, &query, json!({"sku": "nothing"})).await;
+    assert_eq!(found["inventoryItem"], json!(null));
+}
+
+#[tokio::test]
+async fn operations_are_measured_by_a_bounded_set_of_names() {
+    let read_side = ReadSide::seeded();
+    for query in ["query InventoryItem { __typename }", "query Mine { __typename }", "{ __typename }", "{"] {
+        read_side.query(query, json!({})).await;
+    }
+    let metrics = read_side.get("/metrics").await.text().to_owned();
+    for name in ["InventoryItem", "other", "anonymous", "invalid"] {
+        let line = format!(r#"graphql_operation_duration_seconds_count{{operation="{name}"}} 1"#);
+        assert!(metrics.contains(&line), "{line}");
+    }
+    assert!(!metrics.contains("Mine"));
+}

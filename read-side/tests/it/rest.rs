@@ -1,0 +1,156 @@
+//! The REST routes: what they show, and what they say to requests that are wrong.
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode, header};
+use serde_json::json;
+
+use crate::seed::ReadSide;
+
+#[tokio::test]
+async fn a_user_comes_with_the_last_five_orders_newest_first() {
+    let read_side = ReadSide::seeded();
+    let answer = read_side.get("/users/customer-2").await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let json = answer.json();
+    assert_eq!(
+        json["user"],
+        json!({
+            "userId": "customer-2",
+            "name": "Leonie Köhler",
+            "email": "leonekohler@surfeu.de",
+            "createdAt": "2026-01-01T00:00:00Z"
+        })
+    );
+    let orders = json["recentOrders"].as_array().unwrap();
+    let ids: Vec<_> = orders.iter().map(|order| order["orderId"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["invoice-7", "invoice-6", "invoice-5", "invoice-4", "invoice-3"]);
+    assert_eq!(
+        orders[0],
+        json!({
+            "orderId": "invoice-7",
+            "userId": "customer-2",
+            "amount": 0.99,
+            "currency": "EUR",
+            "status": "PLACED",
+            "placedAt": "2026-01-06T00:00:00Z",
+            "items": [],
+            "payment": {
+                "paymentId": null, "amount": 0.99, "currency": "EUR",
+                "method": null, "status": "PENDING", "settledAt": null
+            }
+        })
+    );
+    assert_eq!(orders[1]["payment"], json!(null));
+    assert_eq!(orders[2]["payment"]["status"], "FAILED");
+    assert_eq!(read_side.metrics.db_operations("users"), 1);
+    assert_eq!(read_side.metrics.db_operations("recent_orders"), 1);
+}
+
+#[tokio::test]
+async fn an_order_has_its_payment_beside_it_and_every_digit() {
+    let read_side = ReadSide::seeded();
+    let text = read_side.get("/orders/invoice-20").await.text().to_owned();
+    assert_eq!(
+        text,
+        concat!(
+            r#"{"order":{"orderId":"invoice-20","userId":"customer-59","amount":922337203685477.5807,"#,
+            r#""currency":"USD","status":"PLACED","placedAt":"2026-01-06T00:00:00.123456Z","items":["#,
+            r#"{"sku":"track-2","quantity":1000000000,"unitPrice":922337203685477.5807},"#,
+            r#"{"sku":"track-3","quantity":2,"unitPrice":0.125}]},"#,
+            r#""payment":{"paymentId":"payment-20","amount":922337203685477.5807,"currency":"USD","#,
+            r#""method":"wire","status":"SETTLED","settledAt":"2026-01-06T00:00:01Z"}}"#
+        )
+    );
+    let unpaid = read_side.get("/orders/invoice-6").await.json();
+    assert_eq!(unpaid["payment"], json!(null));
+    assert!(unpaid["order"].get("payment").is_none());
+}
+
+#[tokio::test]
+async fn recent_users_are_listed_newest_first() {
+    let read_side = ReadSide::seeded();
+    for (path, ids) in [
+        ("/users/recent", &["customer-61", "customer-60", "customer-59", "customer-2"][..]),
+        ("/users/recent?limit=2", &["customer-61", "customer-60"]),
+        ("/users/recent?limit=100", &["customer-61", "customer-60", "customer-59", "customer-2"]),
+    ] {
+        let answer = read_side.get(path).await;
+        let json = answer.json();
+        let users = json["users"].as_array().unwrap();
+        let found: Vec<_> = users.iter().map(|user| user["userId"].as_str().unwrap()).collect();
+        assert_eq!(found, ids, "{path}");
+    }
+    let newest = read_side.get("/users/recent").await.json();
+    assert_eq!(newest["users"][1]["name"], "山田 🌸 \"Yuki\"");
+}
+
+#[tokio::test]
+async fn stock_is_an_integer_of_64_bits() {
+    let read_side = ReadSide::seeded();
+    let text = read_side.get("/inventory/track-2").await.text().to_owned();
+    assert_eq!(text, r#"{"item":{"sku":"track-2","quantity":9007199254740993,"reportedQuantity":40}}"#);
+    let below_zero = read_side.get("/inventory/track-3").await.json();
+    assert_eq!(below_zero["item"], json!({"sku": "track-3", "quantity": -5, "reportedQuantity": null}));
+}
+
+#[tokio::test]
+async fn requests_that_are_wrong_are_told_why() {
+    let read_side = ReadSide::seeded();
+    let long = format!("/users/{}", "x".repeat(65));
+    let rule = "[A-Za-z0-9._:@-]{1,64}";
+    for (path, status, words) in [
+        ("/users/nobody", 404, &["nobody"][..]),
+        ("/users/CUSTOMER-2", 404, &["CUSTOMER-2"]),
+        ("/orders/invoice-88", 404, &["invoice-88"]),
+        ("/inventory/nothing", 404, &["nothing"]),
+        ("/users/", 404, &["no such route"]),
+        ("/nowhere", 404, &["no such route"]),
+        (&long, 422, &[rule, "65 characters"]),
+        ("/users/a%20b", 422, &[rule, "' '"]),
+        ("/orders/a%27--", 422, &[rule]),
+        ("/orders/%F0%9F%8C%B8", 422, &[rule, "🌸"]),
+        ("/inventory/%FF", 422, &[rule]),
+        ("/users/recent?limit=0", 422, &["from 1 to 100"]),
+        ("/users/recent?limit=101", 422, &["from 1 to 100"]),
+        ("/users/recent?limit=-1", 422, &["limit"]),
+        ("/users/recent?limit=abc", 422, &["limit"]),
+        ("/users/recent?limit=", 422, &["limit"]),
+        ("/users/recent?limit=1&limit=2", 422, &["limit"]),
+        ("/users/recent?page=2", 422, &["unknown field", "page"]),
+    ] {
+        let answer = read_side.get(path).await;
+        println!("{path}");
+        answer.assert_problem(status, words);
+    }
+}
+
+#[tokio::test]
+async fn a_route_knows_its_methods() {
+    let read_side = ReadSide::seeded();
+    for (method, path) in [
+        (Method::POST, "/users/customer-2"),
+        (Method::DELETE, "/orders/invoice-20"),
+        (Method::PUT, "/graphql"),
+    ] {
+        let request = Request::builder().method(method).uri(path).body(Body::empty());
+        let answer = read_side.send(request.unwrap()).await;
+        answer.assert_problem(405, &["method-not-allowed"]);
+        assert!(answer.header(header::ALLOW).contains("GET"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_every_service_has_is_there() {
+    let read_side = ReadSide::seeded();
+    assert_eq!(read_side.get("/ready").await.json(), json!({"status": "ready"}));
+    assert_eq!(read_side.get("/health").await.status, StatusCode::OK);
+    let landing = read_side.get("/").await;
+    assert!(landing.header(header::CONTENT_TYPE).starts_with("text/html"));
+    for link in landing.text().split("href=\"").skip(1) {
+        let path = link.split('"').next().unwrap();
+        assert!(read_side.get(path).await.status != StatusCode::METHOD_NOT_ALLOWED, "{path}");
+    }
+    read_side.get("/users/customer-2").await;
+    let metrics = read_side.get("/metrics").await.text().to_owned();
+    assert!(metrics.contains(r#"route="/users/{id}""#), "{metrics}");
+}

@@ -1,0 +1,106 @@
+//! A router over seeded tables in a temporary directory, and what a client needs to talk to it.
+
+use std::path::{Path, PathBuf};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use read_side::ReadModel;
+use shared::metrics::Metrics;
+use shared::settings::ReadModelUrl;
+use shared::sqlite::{READ_MODEL_SCHEMA, Synchronous, migrate, open_writer};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+/// The read side over its own tables.
+pub(crate) struct ReadSide {
+    router: Router,
+    pub(crate) metrics: Metrics,
+    directory: TempDir,
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// Makes a migrated database with these rows and gives its connection.
+pub(crate) fn database(path: &Path, rows: &str) -> rusqlite::Connection {
+    let mut writer = open_writer(path, Synchronous::Normal, 1 << 20, 1000).unwrap();
+    migrate(&mut writer, READ_MODEL_SCHEMA).unwrap();
+    writer.execute_batch(rows).unwrap();
+    writer
+}
+
+impl ReadSide {
+    pub(crate) fn seeded() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("read-model.db");
+        drop(database(&path, include_str!("seed.sql")));
+        let metrics = Metrics::new();
+        let read_model = ReadModel::open(&ReadModelUrl::Sqlite(path), metrics.clone()).unwrap();
+        Self {
+            router: read_side::http::router(read_model, &metrics),
+            metrics,
+            directory,
+        }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.path().join("read-model.db")
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: axum::body::to_bytes(body, usize::MAX).await.unwrap(),
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    /// A GraphQL request by POST, answered as `application/graphql-response+json`.
+    pub(crate) async fn post(&self, body: impl Into<Body>) -> Answer {
+        let request = Request::post("/graphql")
+            .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
+            .header(header::ACCEPT, "application/graphql-response+json")
+            .body(body.into());
+        self.send(request.unwrap()).await
+    }
+
+    pub(crate) async fn query(&self, query: &str, variables: serde_json::Value) -> Answer {
+        let body = serde_json::json!({ "query": query, "variables": variables });
+        self.post(body.to_string()).await
+    }
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    pub(crate) fn header(&self, name: header::HeaderName) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Checks that this is a problem of that status whose text contains all of `words`.
+    pub(crate) fn assert_problem(&self, status: u16, words: &[&str]) {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        assert_eq!(self.header(header::CONTENT_TYPE), "application/problem+json");
+        assert_eq!(self.json()["status"], status);
+        for word in words {
+            assert!(self.text().contains(word), "{word} not in {}", self.text());
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Commands: wishes in JSON, parsed into the events that grant them. Pure: no IO.
+//!
+//! A command's body has the fields of its event. Ids that the sender leaves out are made here; everything else that
+//! is missing or wrong is an error that names the field.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use shared::envelope::wire::{self, Fields, Str};
+use shared::envelope::{decode_bare_order, read_object};
+use shared::event::{Event, OrderItem, OrderPlaced, QUANTITY_MAX};
+use shared::id::{OrderId, PaymentId, Sku, UserId};
+use shared::text::{CorrelationId, OrderStatus};
+use shared::{DecodeError, Envelope, EventType, Timestamp};
+
+/// Most orders in one batch.
+pub const BATCH_ORDERS_MAX: usize = 1_000;
+
+/// What a command is told beside its body.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// When it arrived; the time of its event.
+    pub now: Timestamp,
+    /// What ties it to its events.
+    pub correlation_id: CorrelationId,
+}
+
+impl Context {
+    fn envelope(&self, event: Event) -> Envelope {
+        Envelope::new(event, self.now, Some(self.correlation_id.clone()))
+    }
+}
+
+/// `POST /api/v1/users` {userId?, email, name}.
+///
+/// # Errors
+/// [`DecodeError`] that names the field.
+pub fn create_user(body: &[u8], context: &Context) -> Result<Envelope, DecodeError> {
+    let mut fields: Fields<'_> = read_object(body)?;
+    fields
+        .user_id
+        .get_or_insert_with(|| UserId::generate().to_string().into());
+    fields
+        .event(EventType::UserCreated, context.now)
+        .map(|event| context.envelope(event))
+}
+
+/// `POST /api/v1/orders` {orderId?, userId, amount, currency?, status?, placedAt?, items?}, or in S3's words
+/// {customer_id, product_id, quantity, price}.
+///
+/// # Errors
+/// [`DecodeError`] that names the field.
+pub fn place_order(body: &[u8], context: &Context) -> Result<Envelope, DecodeError> {
+    let product: ProductOrder<'_> = read_object(body)?;
+    let event = if product.customer_id.is_some() || product.product_id.is_some() {
+        Event::OrderPlaced(product.parse(context.now)?)
+    } else {
+        let mut fields: Fields<'_> = read_object(body)?;
+        fields
+            .order_id
+            .get_or_insert_with(|| OrderId::generate().to_string().into());
+        fields.event(EventType::OrderPlaced, context.now)?
+    };
+    Ok(context.envelope(event))
+}
+
+/// `POST /api/v1/payments` {paymentId?, orderId, amount, currency?, method?, status, settledAt?}.
+///
+/// # Errors
+/// [`DecodeError`] that names the field.
+pub fn settle_payment(body: &[u8], context: &Context) -> Result<Envelope, DecodeError> {
+    let mut fields: Fields<'_> = read_object(body)?;
+    fields
+        .payment_id
+        .get_or_insert_with(|| PaymentId::generate().to_string().into());
+    fields
+        .event(EventType::PaymentSettled, context.now)
+        .map(|event| context.envelope(event))
+}
+
+/// `POST /api/v1/inventory-adjustments` {sku, delta, reason?, reportedQuantity?}.
+///
+/// # Errors
+/// [`DecodeError`] that names the field.
+pub fn adjust_inventory(body: &[u8], context: &Context) -> Result<Envelope, DecodeError> {
+    let fields: Fields<'_> = read_object(body)?;
+    fields
+        .event(EventType::InventoryAdjusted, context.now)
+        .map(|event| context.envelope(event))
+}
+
+/// `POST /order`: S4's {id, user_id, total, status, timestamp}. The same order twice is the same event.
+///
+/// # Errors
+/// [`DecodeError`] that names the field.
+pub fn take_bare_order(body: &[u8], topic: &str, context: &Context) -> Result<Envelope, DecodeError> {
+    let mut envelope = decode_bare_order(body, topic)?;
+    envelope.correlation_id = Some(context.correlation_id.clone());
+    Ok(envelope)
+}
+
+/// `POST /api/v1/orders/batch`: {"orders": […]} or the list alone; each order as its own JSON text.
+///
+/// # Errors
+/// [`DecodeError`] when there is no list, or it is empty or too long.
+pub fn split_batch(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
+    #[derive(Deserialize)]
+    struct Batch<'a> {
+        #[serde(borrow)]
+        orders: Option<Vec<&'a RawValue>>,
+    }
+    let is_list = body.trim_ascii_start().starts_with(b"[");
+    let orders = if is_list {
+        serde_json::from_slice(body).map_err(DecodeError::InvalidJson)?
+    } else {
+        wire::required("orders", read_object::<Batch<'_>>(body)?.orders)?
+    };
+    if orders.is_empty() || orders.len() > BATCH_ORDERS_MAX {
+        let problem = format!(
+            "has {} entries; 1 to {BATCH_ORDERS_MAX} are allowed",
+            orders.len()
+        );
+        return Err(wire::invalid("orders", problem));
+    }
+    Ok(orders)
+}
+
+/// An order for one product, in S3's words.
+#[derive(Deserialize)]
+struct ProductOrder<'a> {
+    #[serde(borrow)]
+    id: Option<Str<'a>>,
+    #[serde(borrow)]
+    customer_id: Option<Str<'a>>,
+    #[serde(borrow)]
+    product_id: Option<Str<'a>>,
+    quantity: Option<i64>,
+    #[serde(borrow)]
+    price: Option<&'a RawValue>,
+    #[serde(borrow)]
+    currency: Option<Str<'a>>,
+}
+
+impl ProductOrder<'_> {
+    fn parse(&self, now: Timestamp) -> Result<OrderPlaced, DecodeError> {
+        let quantity = wire::whole("quantity", self.quantity, 1..=QUANTITY_MAX)?;
+        let unit_price = wire::amount("price", self.price)?;
+        let too_large = || wire::invalid("price", "times the quantity is larger than 922337203685477.5807");
+        let sku: Sku = wire::id("product_id", self.product_id.as_ref())?;
+        Ok(OrderPlaced {
+            order_id: wire::optional("id", self.id.as_ref(), OrderId::parse)?
+                .unwrap_or_else(OrderId::generate),
+            user_id: wire::id("customer_id", self.customer_id.as_ref())?,
+            amount: unit_price.times(quantity).ok_or_else(too_large)?,
+            currency: wire::currency(self.currency.as_ref())?,
+            status: OrderStatus::PLACED,
+            placed_at: now,
+            items: vec![OrderItem {
+                sku,
+                quantity,
+                unit_price,
+            }],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::Amount;
+
+    use super::*;
+
+    fn context() -> Context {
+        Context {
+            now: Timestamp::now(),
+            correlation_id: CorrelationId::parse("c-1").unwrap(),
+        }
+    }
+
+    #[test]
+    fn makes_the_ids_that_are_left_out() {
+        let user = create_user(br#"{"email":"a@b","name":"Ada"}"#, &context()).unwrap();
+        assert_eq!(user.event.partition_key().len(), 36);
+        let given = create_user(br#"{"userId":"u-1","email":"a@b","name":"Ada"}"#, &context()).unwrap();
+        assert_eq!(given.event.partition_key(), "u-1");
+        assert_eq!(given.correlation_id.unwrap().as_str(), "c-1");
+    }
+
+    #[test]
+    fn takes_orders_in_both_words() {
+        let ours = place_order(br#"{"userId":"u","amount":149.99}"#, &context()).unwrap();
+        assert!(matches!(ours.event, Event::OrderPlaced(o) if o.amount == Amount::parse("149.99").unwrap()));
+        let body = br#"{"customer_id":"u","product_id":"p","quantity":2,"price":29.99}"#;
+        let theirs = place_order(body, &context()).unwrap();
+        assert!(matches!(theirs.event, Event::OrderPlaced(o) if o.amount == Amount::parse("59.98").unwrap()));
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        let reason = |result: Result<Envelope, DecodeError>| result.unwrap_err().to_string();
+        assert_eq!(
+            reason(place_order(b"{}", &context())),
+            "the field userId is missing"
+        );
+        assert_eq!(
+            reason(place_order(
+                br#"{"customer_id":"u","product_id":"p","quantity":0,"price":1}"#,
+                &context()
+            )),
+            "the field quantity must lie between 1 and 1000000000"
+        );
+        let negative = br#"{"userId":"u","amount":-1}"#;
+        assert_eq!(
+            reason(place_order(negative, &context())),
+            "the field amount must not be negative"
+        );
+        assert_eq!(
+            reason(settle_payment(br#"{"orderId":"o","amount":1}"#, &context())),
+            "the field status is missing"
+        );
+        assert_eq!(
+            reason(adjust_inventory(br#"{"sku":"s"}"#, &context())),
+            "the field delta is missing"
+        );
+        assert!(matches!(
+            create_user(b"[]", &context()),
+            Err(DecodeError::UnrecognisedShape)
+        ));
+    }
+
+    #[test]
+    fn batches_have_bounds() {
+        assert_eq!(split_batch(br#"{"orders":[{},{}]}"#).unwrap().len(), 2);
+        assert_eq!(split_batch(b" [{}]").unwrap().len(), 1);
+        assert!(split_batch(br#"{"orders":[]}"#).is_err());
+        let many = format!("[{}]", vec!["{}"; BATCH_ORDERS_MAX + 1].join(","));
+        assert!(
+            split_batch(many.as_bytes())
+                .unwrap_err()
+                .to_string()
+                .contains("1001 entries")
+        );
+    }
+}

@@ -1,0 +1,127 @@
+//! Settings of the write side, one struct per concern. Every field says its variable; `--help` is the reference.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+use shared::settings::{InvalidSetting, Secret, duration, listen_addr};
+
+use crate::breaker::BreakerSettings;
+use crate::event_log::kafka::{KafkaSettings, parse_properties};
+use crate::event_log::{LogSettings, PollLimits};
+use crate::projector::ProjectorSettings;
+use crate::retry::Backoff;
+
+/// Where commands are taken.
+#[derive(Debug, Clone, Args)]
+pub struct CommandConfig {
+    /// Address that takes commands
+    #[arg(long, env = "COMMAND_ADDR", value_name = "ADDR", default_value = "127.0.0.1:8090", value_parser = listen_addr, global = true)]
+    pub command_addr: SocketAddr,
+}
+
+/// How the log is used.
+#[derive(Debug, Clone, Args)]
+pub struct LogConfig {
+    /// Partitions of a log or topic that is made new
+    #[arg(long, env = "PARTITIONS", value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(i32).range(1..=1024), global = true)]
+    pub partitions: i32,
+
+    /// Consumer group of the projector on Kafka
+    #[arg(
+        long,
+        env = "KAFKA_GROUP_ID",
+        value_name = "NAME",
+        default_value = "millrace",
+        global = true
+    )]
+    pub kafka_group_id: String,
+
+    /// librdkafka properties, passed through: name=value;name=value (for TLS and SASL, say)
+    #[arg(
+        long,
+        env = "KAFKA_PROPERTIES",
+        value_name = "LIST",
+        default_value = "",
+        hide_env_values = true,
+        hide_default_value = true,
+        global = true
+    )]
+    pub kafka_properties: Secret,
+}
+
+impl LogConfig {
+    /// As the log takes them.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] when the properties are no list of `name=value`.
+    pub fn settings(&self) -> Result<LogSettings, InvalidSetting> {
+        let properties = parse_properties(self.kafka_properties.expose())
+            .map_err(|error| InvalidSetting(format!("KAFKA_PROPERTIES: {error}")))?;
+        let kafka = KafkaSettings {
+            group: self.kafka_group_id.clone(),
+            properties,
+        };
+        Ok(LogSettings {
+            partitions: self.partitions,
+            kafka,
+        })
+    }
+}
+
+/// How records are projected.
+#[derive(Debug, Clone, Args)]
+pub struct ProjectorConfig {
+    /// Events projected in one transaction, at most
+    #[arg(long, env = "BATCH_EVENTS_MAX", value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), global = true)]
+    pub batch_events_max: u32,
+
+    /// Bytes projected in one transaction, at most
+    #[arg(long, env = "BATCH_BYTES_MAX", value_name = "BYTES", default_value_t = 32 * 1024 * 1024, value_parser = clap::value_parser!(u32).range(1024..), global = true)]
+    pub batch_bytes_max: u32,
+
+    /// Longest wait before the first retry of infrastructure that is away
+    #[arg(long, env = "RETRY_INITIAL_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = duration, global = true)]
+    pub retry_initial_interval: Duration,
+
+    /// Longest wait between two retries
+    #[arg(long, env = "RETRY_MAX_INTERVAL", value_name = "TIME", default_value = "30s", value_parser = duration, global = true)]
+    pub retry_max_interval: Duration,
+
+    /// Failures of the read model in a row that open the circuit breaker
+    #[arg(long, env = "CIRCUIT_BREAKER_MAX_FAILURES", value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..), global = true)]
+    pub circuit_breaker_max_failures: u32,
+
+    /// How long the circuit breaker stays open
+    #[arg(long, env = "CIRCUIT_BREAKER_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = duration, global = true)]
+    pub circuit_breaker_timeout: Duration,
+
+    /// Successes that close the circuit breaker again
+    #[arg(long, env = "CIRCUIT_BREAKER_MAX_REQUESTS", value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..), global = true)]
+    pub circuit_breaker_max_requests: u32,
+}
+
+/// How long one step waits for a record, so how late a stop signal may be seen.
+const STEP_WAIT: Duration = Duration::from_millis(250);
+
+impl ProjectorConfig {
+    /// As the projector takes them.
+    pub fn settings(&self) -> ProjectorSettings {
+        ProjectorSettings {
+            limits: PollLimits {
+                events_max: self.batch_events_max as usize,
+                bytes_max: self.batch_bytes_max as usize,
+            },
+            wait: STEP_WAIT,
+            backoff: Backoff {
+                initial: self.retry_initial_interval,
+                max: self.retry_max_interval,
+            },
+            breaker: BreakerSettings {
+                failures_max: self.circuit_breaker_max_failures,
+                timeout: self.circuit_breaker_timeout,
+                probes: self.circuit_breaker_max_requests,
+            },
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The write side's routes. A command is answered 202 only after the log has its event durably.
+
+mod commands;
+mod dead_letters;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use shared::metrics::Metrics;
+use shared::settings::ReadModelUrl;
+
+use crate::event_log::EventLog;
+use crate::projector::ProgressReader;
+
+/// What the routes work on.
+#[derive(Debug, Clone)]
+pub struct WriteSide {
+    /// Where events go.
+    pub log: EventLog,
+    /// How far they are projected.
+    pub progress: ProgressReader,
+    /// Where the dead letters are.
+    pub read_model: ReadModelUrl,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// All routes of the write side.
+pub fn router(write_side: WriteSide) -> Router {
+    let metrics = write_side.metrics.clone();
+    let routes = Router::new()
+        .route("/", get(index))
+        .route("/ready", get(ready))
+        .route("/order", post(commands::bare_order))
+        .route("/api/v1/users", post(commands::user))
+        .route("/api/v1/orders", post(commands::order))
+        .route("/api/v1/orders/batch", post(commands::order_batch))
+        .route("/api/v1/payments", post(commands::payment))
+        .route(
+            "/api/v1/inventory-adjustments",
+            post(commands::inventory_adjustment),
+        )
+        .route("/api/v1/events", post(commands::events))
+        .route("/api/v1/dlq/messages", get(dead_letters::messages))
+        .route("/api/v1/dlq/stats", get(dead_letters::stats))
+        .route("/api/v1/replay", post(dead_letters::replay))
+        .with_state(Arc::new(write_side));
+    shared::http::finish(routes, &metrics)
+}
+
+/// What is here, for a person.
+async fn index() -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
+        include_str!("http/index.txt"),
+    )
+}
+
+/// Log and store can be reached, and the projector is not stuck; otherwise what is wrong.
+async fn ready(State(write_side): State<Arc<WriteSide>>) -> Response {
+    let log = write_side
+        .log
+        .ping()
+        .await
+        .err()
+        .map(|error| shared::telemetry::chain(&error));
+    let wrong: Vec<_> = log.into_iter().chain(write_side.progress.complaint()).collect();
+    shared::http::readiness(&wrong)
+}

@@ -1,0 +1,169 @@
+//! Dead letters over HTTP: list, count, send through the log again. For this machine only.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Query, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::json;
+use shared::Position;
+use shared::problem::Problem;
+use shared::record::PAYLOAD_BYTES_MAX;
+
+use super::WriteSide;
+use crate::dead_letter::{DeadLetter, DeadLetters, LetterError, redrive};
+
+const PAGE_MAX: u32 = 1_000;
+/// Letters looked through for event ids, at most.
+const SEARCH_MAX: u32 = 100_000;
+
+type Shared = State<Arc<WriteSide>>;
+type Peer = ConnectInfo<SocketAddr>;
+
+/// Letters hold other people's data, and replaying changes things: only a caller on this machine may.
+fn only_local(ConnectInfo(peer): Peer) -> Result<(), Problem> {
+    if peer.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::FORBIDDEN,
+        "forbidden",
+        "Only callers on the same machine may ask this",
+    ))
+}
+
+fn store_problem(error: &LetterError) -> Problem {
+    tracing::warn!("{}", shared::telemetry::chain(error));
+    Problem::unavailable("the dead letters cannot be read")
+}
+
+/// Opens the store for one request: these are rare, and SQLite opens in less than a millisecond.
+fn open(write_side: &WriteSide) -> Result<DeadLetters, Problem> {
+    DeadLetters::open(&write_side.read_model).map_err(|error| store_problem(&error))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    #[serde(default = "Page::default_limit")]
+    limit: u32,
+    #[serde(default)]
+    offset: u32,
+}
+
+impl Page {
+    fn default_limit() -> u32 {
+        50
+    }
+}
+
+type PageQuery = Result<Query<Page>, axum::extract::rejection::QueryRejection>;
+
+/// `GET /api/v1/dlq/messages?limit=&offset=`
+pub(super) async fn messages(
+    State(write_side): Shared,
+    peer: Peer,
+    page: PageQuery,
+) -> Result<Response, Problem> {
+    only_local(peer)?;
+    let Query(page) = page.map_err(|error| Problem::invalid(error.body_text()))?;
+    if !(1..=PAGE_MAX).contains(&page.limit) {
+        return Err(Problem::invalid(format!(
+            "limit must lie between 1 and {PAGE_MAX}"
+        )));
+    }
+    let letters = open(&write_side)?
+        .list(page.limit, page.offset)
+        .map_err(|error| store_problem(&error))?;
+    Ok(shared::http::json(
+        StatusCode::OK,
+        &json!({ "messages": letters }),
+    ))
+}
+
+/// `GET /api/v1/dlq/stats`
+pub(super) async fn stats(State(write_side): Shared, peer: Peer) -> Result<Response, Problem> {
+    only_local(peer)?;
+    let groups = open(&write_side)?
+        .stats()
+        .map_err(|error| store_problem(&error))?;
+    let total: u64 = groups.iter().map(|group| group.count).sum();
+    let oldest = groups.iter().map(|group| group.oldest).min();
+    let newest = groups.iter().map(|group| group.newest).max();
+    let answer = json!({ "total": total, "oldest": oldest, "newest": newest, "groups": groups });
+    Ok(shared::http::json(StatusCode::OK, &answer))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Replay {
+    /// Letters by position, `partition:offset`.
+    #[serde(default)]
+    ids: Vec<String>,
+    /// Letters by the id of their event.
+    #[serde(default)]
+    event_ids: Vec<String>,
+    #[serde(default)]
+    dry_run: bool,
+    max_messages: Option<usize>,
+}
+
+/// `POST /api/v1/replay`
+pub(super) async fn replay(
+    State(write_side): Shared,
+    peer: Peer,
+    request: Request,
+) -> Result<Response, Problem> {
+    only_local(peer)?;
+    let body = shared::http::read_body(request, PAYLOAD_BYTES_MAX).await?;
+    let replay: Replay =
+        serde_json::from_slice(&body).map_err(|error| Problem::malformed(error.to_string()))?;
+    let letters = open(&write_side)?;
+    let mut chosen = choose(&letters, write_side.log.topic(), &replay)?;
+    chosen.truncate(replay.max_messages.unwrap_or(usize::MAX));
+    let mut redriven = Vec::with_capacity(chosen.len());
+    for letter in &chosen {
+        let id = letter.position.to_string();
+        if replay.dry_run {
+            redriven.push(json!({ "id": id, "eventId": letter.event_id }));
+            continue;
+        }
+        let position = redrive(&letters, &write_side.log, letter)
+            .await
+            .map_err(|error| store_problem(&error))?;
+        write_side.metrics.dlq_depth.dec();
+        redriven.push(json!({ "id": id, "eventId": letter.event_id, "position": position.to_string() }));
+    }
+    let answer = json!({ "dryRun": replay.dry_run, "count": redriven.len(), "redriven": redriven });
+    Ok(shared::http::json(StatusCode::OK, &answer))
+}
+
+fn choose(letters: &DeadLetters, topic: &str, replay: &Replay) -> Result<Vec<DeadLetter>, Problem> {
+    if replay.ids.is_empty() && replay.event_ids.is_empty() {
+        return Err(Problem::invalid("name letters by ids or event_ids"));
+    }
+    let mut chosen = Vec::new();
+    for id in &replay.ids {
+        let position: Position = id
+            .parse()
+            .map_err(|error| Problem::invalid(format!("{id:?}: {error}")))?;
+        let letter = letters
+            .get(topic, position)
+            .map_err(|error| store_problem(&error))?;
+        chosen.push(letter.ok_or_else(|| Problem::not_found(format!("no open dead letter {id}")))?);
+    }
+    if !replay.event_ids.is_empty() {
+        let all = letters
+            .list(SEARCH_MAX, 0)
+            .map_err(|error| store_problem(&error))?;
+        chosen.extend(all.into_iter().filter(|letter| {
+            letter
+                .event_id
+                .as_ref()
+                .is_some_and(|id| replay.event_ids.contains(id))
+        }));
+    }
+    Ok(chosen)
+}
