@@ -1,6 +1,7 @@
 //! GraphQL over the same views as REST: schema, limits, execution. `graphql/handler.rs` speaks HTTP.
 //!
-//! A request passes, in this order: size of the body, parser, [`guard`], validation, depth and complexity, execution.
+//! A request passes, in this order: size of the body, [`guard`] of its text, parser, [`guard`] of the
+//! document, validation, depth and complexity, execution.
 //! Each stage bounds what the next has to do.
 
 mod guard;
@@ -17,7 +18,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, Selection};
-use async_graphql::{EmptyMutation, EmptySubscription, Error, ErrorExtensions, Request, Response, SDLExportOptions, ServerError};
+use async_graphql::{
+    EmptyMutation, EmptySubscription, Error, ErrorExtensions, Request, Response, SDLExportOptions,
+    ServerError,
+};
 use axum::Router;
 use shared::metrics::Metrics;
 
@@ -103,8 +107,9 @@ impl Executor {
 }
 
 fn parse(request: &mut Request) -> Result<&ExecutableDocument, ServerError> {
+    guard::check_text(&request.query)?;
     let document = request.parsed_query()?;
-    guard::check(document)?;
+    guard::check_document(document)?;
     Ok(document)
 }
 

@@ -45,7 +45,9 @@ pub enum OpenError {
         known: usize,
     },
     /// Written by a newer program.
-    #[error("READ_MODEL: {path} has schema version {found}, this program reads version {known}; use a newer program")]
+    #[error(
+        "READ_MODEL: {path} has schema version {found}, this program reads version {known}; use a newer program"
+    )]
     FromTheFuture {
         /// The file.
         path: PathBuf,

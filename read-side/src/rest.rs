@@ -140,7 +140,9 @@ fn parse_id<T>(
     parse: fn(&str) -> Result<T, InvalidId>,
 ) -> Result<T, Problem> {
     let invalid = |reason: String| {
-        Problem::invalid(format!("the {what} {reason}; it must match [A-Za-z0-9._:@-]{{1,64}}"))
+        Problem::invalid(format!(
+            "the {what} {reason}; it must match [A-Za-z0-9._:@-]{{1,64}}"
+        ))
     };
     let Path(text) = path.map_err(|_| invalid("is not UTF-8".to_owned()))?;
     parse(&text).map_err(|error| invalid(error.to_string()))

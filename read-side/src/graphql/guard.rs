@@ -1,8 +1,9 @@
-//! Refuses documents that are small to send but huge to check, before anything checks them.
+//! Refuses documents that are small to send but ruinous to read, before anything reads them.
 //!
-//! The library's own limits walk every fragment spread anew: 900 bytes in which each fragment spreads the next twice
-//! cost seconds of CPU before depth or complexity are known. Here each fragment is measured once and its extent
-//! reused, so measuring costs no more than reading the document.
+//! The library's own limits come too late for two of them. Values nested some thousand deep (`{a:{a:{a:…`) exhaust
+//! the stack of its parser, which ends the process: [`check_text`] counts brackets before it parses. And its checks
+//! walk every fragment spread anew, so that 900 bytes in which each fragment spreads the next twice cost seconds of
+//! CPU: [`check_document`] measures each fragment once and reuses its extent, before anything is validated.
 
 use std::collections::HashMap;
 
@@ -11,7 +12,9 @@ use async_graphql::{Name, Positioned, ServerError, Value};
 
 /// Most fields, spreads and inline fragments of a document once all fragments are expanded.
 const NODES_MAX: usize = 5_000;
-/// Deepest nesting, fragments included. Bounds every recursion over the document, ours and the library's.
+/// Deepest nesting of brackets of all kinds: fields to the limit below, and arguments within.
+const BRACKETS_MAX: usize = 64;
+/// Deepest nesting of selections, fragments included. Bounds every recursion over the document, ours and the library's.
 const LEVELS_MAX: usize = 32;
 /// Deepest nesting of lists of the schema within lists of the schema. Editors ask for two; each more multiplies the
 /// answer by the size of the schema.
@@ -22,6 +25,8 @@ const INTROSPECTION_LISTS_MAX: usize = 3;
 pub(super) enum Refusal {
     #[error("The query has more than {NODES_MAX} selections once its fragments are expanded.")]
     TooManyNodes,
+    #[error("The query has more than {BRACKETS_MAX} brackets within each other.")]
+    TooManyBrackets,
     #[error("The query is nested more than {LEVELS_MAX} levels deep.")]
     TooDeep,
     #[error("The fragment {0:?} contains itself.")]
@@ -30,8 +35,59 @@ pub(super) enum Refusal {
     IntrospectionTooDeep,
 }
 
+/// Counts how deep the brackets go, those in strings and comments left out.
+pub(super) fn check_text(query: &str) -> Result<(), Refusal> {
+    let mut rest = query.as_bytes();
+    let mut open = 0_usize;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'{' | b'[' | b'(' if open == BRACKETS_MAX => return Err(Refusal::TooManyBrackets),
+            b'{' | b'[' | b'(' => open += 1,
+            b'}' | b']' | b')' => open = open.saturating_sub(1),
+            b'#' => rest = after_comment(after),
+            b'"' => rest = after_string(after),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn after_comment(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+    &text[end.unwrap_or(text.len())..]
+}
+
+/// What follows the string whose opening quote stands before `text`. As in the parser, what begins like a block
+/// string but never ends is an empty string with something behind it, and a quote that is never closed is no string.
+fn after_string(text: &[u8]) -> &[u8] {
+    let block = text.strip_prefix(b"\"\"").and_then(after_block_string);
+    block.or_else(|| after_line_string(text)).unwrap_or(text)
+}
+
+fn after_block_string(mut text: &[u8]) -> Option<&[u8]> {
+    while !text.is_empty() {
+        if let Some(after) = text.strip_prefix(b"\"\"\"") {
+            return Some(after);
+        }
+        text = text.strip_prefix(b"\\\"\"\"").unwrap_or(&text[1..]);
+    }
+    None
+}
+
+fn after_line_string(mut text: &[u8]) -> Option<&[u8]> {
+    loop {
+        text = match text {
+            [b'"', after @ ..] => return Some(after),
+            [b'\\', _, after @ ..] => after,
+            [] | [b'\n' | b'\r', ..] => return None,
+            [_, after @ ..] => after,
+        };
+    }
+}
+
 /// Measures all operations and all fragments, used or not, for the library checks them all.
-pub(super) fn check(document: &ExecutableDocument) -> Result<(), Refusal> {
+pub(super) fn check_document(document: &ExecutableDocument) -> Result<(), Refusal> {
     let mut census = Census {
         fragments: &document.fragments,
         measured: HashMap::with_capacity(document.fragments.len()),
@@ -50,7 +106,7 @@ impl From<Refusal> for ServerError {
     fn from(refusal: Refusal) -> Self {
         let code = match &refusal {
             Refusal::TooManyNodes => "QUERY_TOO_LARGE",
-            Refusal::TooDeep | Refusal::IntrospectionTooDeep => "QUERY_TOO_DEEP",
+            Refusal::TooManyBrackets | Refusal::TooDeep | Refusal::IntrospectionTooDeep => "QUERY_TOO_DEEP",
             Refusal::FragmentCycle(_) => "FRAGMENT_CYCLE",
         };
         let mut error = Self::new(refusal.to_string(), None);
@@ -116,9 +172,10 @@ impl<'a> Census<'a> {
                     let inside = self.selections(&field.node.selection_set.node, level + 1)?;
                     (inside, is_introspection_list(&field.node.name.node))
                 }
-                Selection::InlineFragment(inline) => {
-                    (self.selections(&inline.node.selection_set.node, level + 1)?, false)
-                }
+                Selection::InlineFragment(inline) => (
+                    self.selections(&inline.node.selection_set.node, level + 1)?,
+                    false,
+                ),
                 Selection::FragmentSpread(spread) => {
                     (self.fragment(&spread.node.fragment_name.node, level + 1)?, false)
                 }
@@ -145,7 +202,8 @@ mod tests {
     use super::*;
 
     fn checked(query: &str) -> Result<(), Refusal> {
-        check(&parse_query(query).unwrap())
+        check_text(query).unwrap();
+        check_document(&parse_query(query).unwrap())
     }
 
     /// `links` fragments, each of which spreads the next `times` times.
@@ -159,8 +217,39 @@ mod tests {
     }
 
     #[test]
+    fn counts_the_brackets_that_the_parser_sees() {
+        let (open, close) = ("[".repeat(BRACKETS_MAX), "]".repeat(BRACKETS_MAX));
+        for query in [
+            format!("{open}{close}{open}"),
+            format!("{open}#{open}\n{close}{open}"),
+            format!(r#"{open}"{open}\"{open}"{close}{open}"#),
+            format!(r#"{open}"\\"{close}""{open}"#),
+            format!(r#"{open}"""{open}"\"""{open}"""{close}{open}"#),
+        ] {
+            assert_eq!(check_text(&query), Ok(()), "{query}");
+        }
+        for query in [
+            format!("{open}["),
+            format!("{open}#{close}\n["),
+            format!("{open}#{close}\r["),
+            format!(r#"{open}"{close}"["#),
+            format!(r#"{open}"\\"["#),
+            format!(r#"{open}"\"{close}"["#),
+            format!(r#"{open}"""{close}"\"""{close}"""["#),
+            format!(r#"{open}""["#),
+            format!(r#"{open}"""x"["#), // no block string, for it has no end
+            format!("{open}\"\n[\""),
+        ] {
+            assert_eq!(check_text(&query), Err(Refusal::TooManyBrackets), "{query}");
+        }
+    }
+
+    #[test]
     fn lets_ordinary_queries_pass() {
-        assert_eq!(checked("{ user(id: 1) { ...A ...A } } fragment A on User { name }"), Ok(()));
+        assert_eq!(
+            checked("{ user(id: 1) { ...A ...A } } fragment A on User { name }"),
+            Ok(())
+        );
         assert_eq!(checked("{ ...Unknown }"), Ok(()));
     }
 

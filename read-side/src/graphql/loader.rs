@@ -145,9 +145,15 @@ fn by_key<K: Hash + Eq, T>(found: Vec<T>, key: impl Fn(&T) -> K) -> HashMap<K, O
 fn by_user(orders: Vec<Order>, limit: u32) -> HashMap<(UserId, u32), Arc<Vec<Order>>> {
     let mut found = HashMap::<_, Vec<Order>>::new();
     for order in orders {
-        found.entry((order.user_id.clone(), limit)).or_default().push(order);
+        found
+            .entry((order.user_id.clone(), limit))
+            .or_default()
+            .push(order);
     }
-    found.into_iter().map(|(key, orders)| (key, Arc::new(orders))).collect()
+    found
+        .into_iter()
+        .map(|(key, orders)| (key, Arc::new(orders)))
+        .collect()
 }
 
 /// Things of one kind by key: each is loaded at most once per request.
@@ -245,7 +251,9 @@ impl<K: Hash + Eq + Clone, V: Clone + Default> Loader<K, V> {
                 None => Ok(found.remove(&key).unwrap_or_default()),
             };
             let slot = state.slots.insert(key, Slot::Loaded(loaded.clone()));
-            let Some(Slot::WaitedFor(waiting)) = slot else { continue };
+            let Some(Slot::WaitedFor(waiting)) = slot else {
+                continue;
+            };
             for sender in waiting {
                 sender.send(loaded.clone()).ok(); // A resolver that is gone needs nothing.
             }

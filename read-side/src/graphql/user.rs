@@ -37,17 +37,28 @@ impl User {
     }
 
     /// The user's last orders, newest first.
-    #[graphql(complexity = "list_complexity(usize::try_from(limit.unwrap_or(RECENT_ORDERS)).unwrap_or_default(), child_complexity)")]
+    #[graphql(
+        complexity = "list_complexity(usize::try_from(limit.unwrap_or(RECENT_ORDERS)).unwrap_or_default(), child_complexity)"
+    )]
     async fn recent_orders(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "How many at most: 1 to 100", default_with = "Some(RECENT_ORDERS)")] limit: Option<i32>,
+        #[graphql(desc = "How many at most: 1 to 100", default_with = "Some(RECENT_ORDERS)")] limit: Option<
+            i32,
+        >,
     ) -> Result<Arc<Vec<Order>>> {
         let limit = limit.unwrap_or(RECENT_ORDERS);
         let limit = u32::try_from(limit)
             .ok()
             .filter(|_| (1..=RECENT_ORDERS_MAX).contains(&limit))
-            .ok_or_else(|| invalid(format!("limit is {limit}; it must be from 1 to {RECENT_ORDERS_MAX}")))?;
-        loaders(context).recent_orders.load((self.user_id.clone(), limit)).await
+            .ok_or_else(|| {
+                invalid(format!(
+                    "limit is {limit}; it must be from 1 to {RECENT_ORDERS_MAX}"
+                ))
+            })?;
+        loaders(context)
+            .recent_orders
+            .load((self.user_id.clone(), limit))
+            .await
     }
 }

@@ -172,12 +172,20 @@ fn order(row: &Row<'_>) -> rusqlite::Result<Order> {
 
 /// The columns from 7 on; a payment has a status, so NULL there is the outer join saying that there is none.
 fn payment(row: &Row<'_>) -> rusqlite::Result<Option<Payment>> {
-    let Some(status) = row.get_ref(7)?.as_str_or_null().map_err(|error| unreadable(7, error))? else {
+    let Some(status) = row
+        .get_ref(7)?
+        .as_str_or_null()
+        .map_err(|error| unreadable(7, error))?
+    else {
         return Ok(None);
     };
     Ok(Some(Payment {
         status: PaymentStatus::parse(status).ok_or_else(|| unreadable(7, FromSqlError::InvalidType))?,
-        payment_id: match row.get_ref(8)?.as_str_or_null().map_err(|error| unreadable(8, error))? {
+        payment_id: match row
+            .get_ref(8)?
+            .as_str_or_null()
+            .map_err(|error| unreadable(8, error))?
+        {
             Some(text) => Some(PaymentId::parse(text).map_err(|error| unreadable(8, error))?),
             None => None,
         },
@@ -200,7 +208,10 @@ fn inventory_item(row: &Row<'_>) -> rusqlite::Result<InventoryItem> {
 }
 
 fn id<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> Result<T, InvalidId>) -> rusqlite::Result<T> {
-    let text = row.get_ref(column)?.as_str().map_err(|error| unreadable(column, error))?;
+    let text = row
+        .get_ref(column)?
+        .as_str()
+        .map_err(|error| unreadable(column, error))?;
     parse(text).map_err(|error| unreadable(column, error))
 }
 
@@ -236,7 +247,10 @@ mod tests {
         shared::sqlite::migrate(&mut connection, READ_MODEL_SCHEMA).unwrap();
         for (sql, steps) in [
             (USERS, vec!["SEARCH u USING PRIMARY KEY"]),
-            (ORDERS, vec!["SEARCH o USING PRIMARY KEY", "SEARCH p USING PRIMARY KEY"]),
+            (
+                ORDERS,
+                vec!["SEARCH o USING PRIMARY KEY", "SEARCH p USING PRIMARY KEY"],
+            ),
             (
                 RECENT_ORDERS,
                 vec![
@@ -254,7 +268,8 @@ mod tests {
             }
             // The array of ids is scanned, and the index of recent users up to its limit; no table ever is.
             let scans = plan.lines().filter(|line| line.contains("SCAN"));
-            let tables = scans.filter(|line| !line.contains("SCAN k VIRTUAL") && !line.contains("users_recent"));
+            let tables =
+                scans.filter(|line| !line.contains("SCAN k VIRTUAL") && !line.contains("users_recent"));
             assert_eq!(tables.count(), 0, "{plan}");
         }
     }

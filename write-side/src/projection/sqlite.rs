@@ -73,24 +73,33 @@ impl SqliteProjection {
     pub(super) fn apply(&mut self, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
         let changes = Changes::of(&batch.events);
         let mut applied = Applied::count(&batch.events);
-        let tx = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(sorted)?;
-        for span in batch.spans {
-            if !move_fence(&tx, batch.topic, *span).map_err(sorted)? {
-                return Err(ApplyError::Fenced {
-                    partition: span.partition,
-                });
+        let duplicates = self.write(batch.topic, batch.spans, &changes, &batch.letters)?;
+        applied.duplicate(EventType::InventoryAdjusted, duplicates + changes.duplicate_adjustments);
+        Ok(applied)
+    }
+
+    /// Writes changes and dead letters and moves the fence, in one transaction. Returns how many adjustments had been
+    /// counted before. Benchmarks call it with changes made beforehand, to see what the store alone can do.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; nothing was changed then.
+    pub fn write(
+        &mut self,
+        topic: &str,
+        spans: &[Span],
+        changes: &Changes<'_>,
+        letters: &[&DeadLetter],
+    ) -> Result<u64, ApplyError> {
+        let tx =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sorted)?;
+        for span in spans {
+            if !move_fence(&tx, topic, *span).map_err(sorted)? {
+                return Err(ApplyError::Fenced { partition: span.partition });
             }
         }
-        let duplicates = write(&tx, &changes, &batch.letters, &mut self.items).map_err(sorted)?;
+        let duplicates = write_all(&tx, changes, letters, &mut self.items).map_err(sorted)?;
         tx.commit().map_err(sorted)?;
-        applied.duplicate(
-            EventType::InventoryAdjusted,
-            duplicates + changes.duplicate_adjustments,
-        );
-        Ok(applied)
+        Ok(duplicates)
     }
 }
 
@@ -121,7 +130,7 @@ fn move_fence(tx: &Transaction<'_>, topic: &str, span: Span) -> rusqlite::Result
 }
 
 /// Writes everything but the fence; returns how many adjustments had been counted before.
-fn write(
+fn write_all(
     tx: &Transaction<'_>,
     changes: &Changes<'_>,
     letters: &[&DeadLetter],

@@ -1,0 +1,136 @@
+//! From the log into the tables: against what the tables alone can take, and against one transaction per event.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use app::simulator::Simulator;
+use shared::Envelope;
+use shared::metrics::Metrics;
+use shared::sqlite::Synchronous;
+use write_side::breaker::BreakerSettings;
+use write_side::event_log::embedded::EmbeddedLog;
+use write_side::event_log::{EventLog, PollLimits};
+use write_side::projection::changes::Changes;
+use write_side::projection::sqlite::SqliteProjection;
+use write_side::projection::{Batch, Projection, Span};
+use write_side::projector::{Projector, ProjectorSettings, Step};
+use write_side::retry::Backoff;
+
+use crate::{child, events, peak_rss_mb};
+
+const BATCH_EVENTS: usize = 50_000;
+const SINGLE_EVENTS: usize = 5_000;
+const PARTITIONS: i32 = 6;
+
+const SETTINGS: ProjectorSettings = ProjectorSettings {
+    limits: PollLimits { events_max: BATCH_EVENTS, bytes_max: 32 * 1024 * 1024 },
+    wait: Duration::ZERO,
+    backoff: Backoff { initial: Duration::from_millis(10), max: Duration::from_secs(1) },
+    breaker: BreakerSettings { failures_max: 5, timeout: Duration::from_secs(1), probes: 1 },
+};
+
+pub fn run() {
+    println!("\nProjecting {} events, batches of {BATCH_EVENTS}, SQLite", events());
+    println!("{:<52} {:>10} {:>8} {:>9}", "", "events/s", "× (a)", "peak MB");
+    for (name, level) in [("NORMAL", "normal"), ("FULL", "full")] {
+        let raw = child(&format!("raw-{level}"));
+        let projector = child(&format!("projector-{level}"));
+        let single = child(&format!("single-{level}"));
+        let rows = [
+            ("(a) the same upserts from memory", &raw),
+            ("(b) projector from the embedded log", &projector),
+            ("(d) one transaction per event", &single),
+        ];
+        for (what, result) in rows {
+            let ratio = result[0] / raw[0];
+            println!("{:<52} {:>10.0} {:>8.2} {:>9.0}", format!("{what}, {name}"), result[0], ratio, result[1]);
+        }
+        println!("{:<52} {:>10.1}", "    b / d", projector[0] / single[0]);
+    }
+}
+
+pub fn part(part: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let (what, level) = part.split_once('-').unwrap();
+    let synchronous = if level == "full" { Synchronous::Full } else { Synchronous::Normal };
+    let rate = match what {
+        "raw" => raw(dir.path(), synchronous),
+        "projector" => projector(dir.path(), synchronous),
+        "single" => single(dir.path(), synchronous),
+        other => panic!("no part {other}"),
+    };
+    println!("{rate} {}", peak_rss_mb());
+}
+
+fn store(dir: &Path, synchronous: Synchronous) -> SqliteProjection {
+    SqliteProjection::open_with(&dir.join("read_model.db"), synchronous).unwrap().0
+}
+
+fn span(from: &mut i64, count: usize) -> Span {
+    let before = *from;
+    *from += i64::try_from(count).unwrap();
+    Span { partition: 0, from: (before > 0).then_some(before), next: *from }
+}
+
+fn per_second(count: usize, time: Duration) -> f64 {
+    f64::from(u32::try_from(count).unwrap()) / time.as_secs_f64()
+}
+
+/// Changes made beforehand, nothing decoded, nothing fetched: what the store alone takes.
+fn raw(dir: &Path, synchronous: Synchronous) -> f64 {
+    let mut store = store(dir, synchronous);
+    let mut simulator = Simulator::new(1);
+    let mut from = 0;
+    let mut time = Duration::ZERO;
+    for _ in 0..events() / BATCH_EVENTS {
+        let batch: Vec<Envelope> = (0..BATCH_EVENTS).map(|_| simulator.next_event()).collect();
+        let changes = Changes::of(&batch.iter().collect::<Vec<_>>());
+        let spans = [span(&mut from, batch.len())];
+        let started = Instant::now();
+        store.write("events", &spans, &changes, &[]).unwrap();
+        time += started.elapsed();
+    }
+    per_second(events(), time)
+}
+
+fn filled_log(dir: &Path) -> EventLog {
+    let log = EventLog::Embedded(EmbeddedLog::open(dir, PARTITIONS).unwrap());
+    let mut simulator = Simulator::new(1);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut left = events();
+    while left > 0 {
+        let count = left.min(10_000);
+        let records = (0..count).map(|_| simulator.next_event().to_record()).collect();
+        runtime.block_on(log.append(records)).unwrap();
+        left -= count;
+    }
+    log
+}
+
+fn projector(dir: &Path, synchronous: Synchronous) -> f64 {
+    let log = filled_log(dir);
+    let projection = Projection::Sqlite(store(dir, synchronous));
+    let mut projector = Projector::new(&log, projection, SETTINGS, Metrics::new()).unwrap();
+    let started = Instant::now();
+    let mut done = 0;
+    while done < events() {
+        if let Step::Projected(records) = projector.step().unwrap() {
+            done += records;
+        }
+    }
+    per_second(done, started.elapsed())
+}
+
+fn single(dir: &Path, synchronous: Synchronous) -> f64 {
+    let mut projection = Projection::Sqlite(store(dir, synchronous));
+    let mut simulator = Simulator::new(1);
+    let envelopes: Vec<Envelope> = (0..SINGLE_EVENTS).map(|_| simulator.next_event()).collect();
+    let mut from = 0;
+    let started = Instant::now();
+    for envelope in &envelopes {
+        let spans = [span(&mut from, 1)];
+        let batch = Batch { topic: "events", spans: &spans, events: vec![envelope], letters: Vec::new() };
+        projection.apply(&batch).unwrap();
+    }
+    per_second(SINGLE_EVENTS, started.elapsed())
+}
