@@ -7,6 +7,8 @@
 mod client;
 mod consumer;
 mod group;
+mod leaving;
+mod message;
 mod producer;
 mod settings;
 mod topic;

@@ -6,6 +6,7 @@ mod contract;
 mod embedded;
 mod fixture;
 mod kafka;
+mod kafka_group;
 
 /// One test per behaviour and adapter: `event_log::kafka_mock::reads_back_what_was_appended`.
 macro_rules! contract_tests {

@@ -5,21 +5,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
-use shared::record::{Headers, RecordParts};
-use shared::{Position, RecordBatch, Timestamp};
+use shared::record::RecordParts;
+use shared::{Position, RecordBatch};
 
 use super::super::{LogError, PollLimits, Polled};
 use super::client;
 use super::group::{Group, list};
+use super::leaving::Client;
+use super::message::take;
 use super::settings::KafkaSettings;
 
 const OURS: &[(&str, &str)] = &[
@@ -36,6 +34,8 @@ const OURS: &[(&str, &str)] = &[
     // Memory for records read ahead: half a second at 100,000 records of 300 bytes a second.
     ("queued.max.messages.kbytes", "16384"),
     ("fetch.max.bytes", "8388608"),
+    // When that memory was full, the next request goes out this soon; a second would starve a fast projector.
+    ("fetch.queue.backoff.ms", "20"),
     // New partitions, and a topic made later, are seen within this time.
     ("topic.metadata.refresh.interval.ms", "10000"),
     // For the lag.
@@ -43,7 +43,6 @@ const OURS: &[(&str, &str)] = &[
 ];
 const WATERMARKS_WAIT: Duration = Duration::from_secs(5);
 const SEEK_WAIT: Duration = Duration::from_secs(5);
-const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
 /// A member of the projector's group.
 pub struct KafkaConsumer {
@@ -77,7 +76,7 @@ impl KafkaConsumer {
             .map_err(client::refused)?;
         client.subscribe(&[topic]).map_err(LogError::unavailable)?;
         Ok(Self {
-            client: Client(Some(client)),
+            client: Client::new(client),
             topic: topic.to_owned(),
             next: BTreeMap::new(),
             ends: BTreeMap::new(),
@@ -159,8 +158,10 @@ impl KafkaConsumer {
     }
 
     /// See [`super::super::Consumer::start`]. A partition that the group has taken back meanwhile is passed over:
-    /// the next poll says so.
+    /// the next poll says so. Until it succeeds, nothing of these partitions is handed out.
     pub(in super::super) fn start(&mut self, positions: &[(i32, Option<i64>)]) -> Result<(), LogError> {
+        let partitions: Vec<i32> = positions.iter().map(|(partition, _)| *partition).collect();
+        self.forget(&partitions);
         let deadline = Instant::now() + WATERMARKS_WAIT;
         let mut starts = Vec::with_capacity(positions.len());
         for (partition, next) in positions {
@@ -172,8 +173,6 @@ impl KafkaConsumer {
         let (again, new): (Vec<&Start>, Vec<&Start>) = starts.iter().partition(is_started);
         self.assign(&new)?;
         self.seek(&again)?;
-        let partitions: Vec<i32> = starts.iter().map(|start| start.partition).collect();
-        self.forget(&partitions);
         for start in &starts {
             self.next.insert(start.partition, start.next);
             self.ends.insert(start.partition, start.end);
@@ -216,9 +215,8 @@ impl KafkaConsumer {
         Ok(())
     }
 
-    /// Moves partitions that are read already. Paused meanwhile: librdkafka's own advice against records that it
-    /// fetched before the seek and delivers after it.
-    fn seek(&self, starts: &[&Start]) -> Result<(), LogError> {
+    /// Moves partitions that are read already. Paused meanwhile, which also empties what was read ahead.
+    fn seek(&mut self, starts: &[&Start]) -> Result<(), LogError> {
         if starts.is_empty() {
             return Ok(());
         }
@@ -227,6 +225,8 @@ impl KafkaConsumer {
         self.client.pause(&paused).map_err(LogError::unavailable)?;
         let sought = self.client.seek_partitions(offsets, SEEK_WAIT);
         self.client.resume(&paused).map_err(LogError::unavailable)?;
+        self.paused
+            .retain(|partition| starts.iter().all(|start| start.partition != *partition));
         for element in sought.map_err(LogError::unavailable)?.elements() {
             element.error().map_err(LogError::unavailable)?;
         }
@@ -321,46 +321,6 @@ struct Start {
     end: i64,
 }
 
-/// Copies a record into the batch. The message is not held: it would pin librdkafka's queue.
-fn take(message: &BorrowedMessage<'_>, next: &mut BTreeMap<i32, i64>, batch: &mut RecordBatch) {
-    let position = Position {
-        partition: message.partition(),
-        offset: message.offset(),
-    };
-    let Some(next) = next.get_mut(&position.partition) else {
-        return;
-    };
-    *next = position.offset + 1;
-    let appended_at = message
-        .timestamp()
-        .to_millis()
-        .map(|millis| millis.saturating_mul(1000));
-    let headers = copy_headers(message);
-    let parts = RecordParts {
-        key: message.key(),
-        payload: message.payload(),
-        headers: headers.view(),
-    };
-    let appended_at = appended_at.and_then(Timestamp::from_micros);
-    batch.push(position, appended_at.unwrap_or_else(Timestamp::now), parts);
-}
-
-fn copy_headers(message: &BorrowedMessage<'_>) -> Headers {
-    let mut copy = Headers::EMPTY;
-    let Some(headers) = message.headers() else {
-        return copy;
-    };
-    for index in 0..headers.count() {
-        // rdkafka panics on a name that is not UTF-8, which another producer can send.
-        match catch_unwind(AssertUnwindSafe(|| headers.try_get(index))) {
-            Ok(Some(header)) => copy.push(header.key, header.value.unwrap_or_default()),
-            Ok(None) => break,
-            Err(_) => tracing::warn!("left out a header whose name is not UTF-8"),
-        }
-    }
-    copy
-}
-
 /// What an error means for the projector; `None` when librdkafka goes on by itself. All are logged when they arrive.
 fn judge(error: &KafkaError, group: &Group) -> Option<LogError> {
     use RDKafkaErrorCode as Code;
@@ -383,34 +343,5 @@ fn judge(error: &KafkaError, group: &Group) -> Option<LogError> {
             | Code::ClusterAuthorizationFailed,
         ) => Some(LogError::unavailable(error.clone())),
         _ => None,
-    }
-}
-
-/// The client, which leaves the group when it is dropped, within a bounded time.
-struct Client(Option<BaseConsumer<Group>>);
-
-impl Deref for Client {
-    type Target = BaseConsumer<Group>;
-
-    fn deref(&self) -> &Self::Target {
-        self.0.as_ref().expect("taken only by drop")
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let client = self.0.take();
-        let (done, closed) = mpsc::channel();
-        let close = move || {
-            drop(client);
-            // The other side has given up waiting.
-            let _gone = done.send(());
-        };
-        let closer = std::thread::Builder::new()
-            .name("kafka-close".to_owned())
-            .spawn(close);
-        if closer.is_ok() && closed.recv_timeout(CLOSE_WAIT).is_err() {
-            tracing::warn!("Kafka did not let the consumer leave in time; going without");
-        }
     }
 }

@@ -24,6 +24,9 @@ pub(super) const LIMITS: PollLimits = PollLimits {
 const POLLS_MAX: usize = 60;
 pub(super) const WAIT: Duration = Duration::from_secs(1);
 
+/// The mock lets every later rebalance take as long as a session less one second.
+const MOCK_PROPERTIES: &str = "session.timeout.ms=2500;heartbeat.interval.ms=250";
+
 /// An opened log and what it stands on.
 pub(super) struct Fixture {
     pub(super) log: EventLog,
@@ -82,8 +85,7 @@ pub(super) fn embedded() -> Fixture {
 }
 
 pub(super) fn kafka_mock() -> Fixture {
-    let mock = Mock::start();
-    mock.cluster().create_topic("events", PARTITIONS, 1).unwrap();
+    let mock = Mock::with_topic(PARTITIONS);
     Fixture {
         log: mock.open("").unwrap(),
         runtime: runtime(),
@@ -114,7 +116,7 @@ pub(super) fn kafka() -> Option<Fixture> {
 pub(super) struct Mock(BaseProducer);
 
 impl Mock {
-    pub(super) fn start() -> Self {
+    fn start() -> Self {
         let client: BaseProducer = ClientConfig::new()
             .set("test.mock.num.brokers", "1")
             .create()
@@ -135,13 +137,20 @@ impl Mock {
         self.0.client().mock_cluster().unwrap()
     }
 
+    /// The topic `events`, which the mock does not let clients make.
+    pub(super) fn with_topic(partitions: i32) -> Self {
+        let mock = Self::start();
+        mock.cluster().create_topic("events", partitions, 1).unwrap();
+        mock
+    }
+
     /// Opens the topic `events` of this cluster.
     pub(super) fn open(&self, properties: &str) -> Result<EventLog, LogError> {
         let url = EventLogUrl::Kafka {
             brokers: self.cluster().bootstrap_servers(),
             topic: "events".to_owned(),
         };
-        EventLog::open(&url, &settings(properties))
+        EventLog::open(&url, &settings(&format!("{MOCK_PROPERTIES};{properties}")))
     }
 }
 
