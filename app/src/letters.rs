@@ -101,7 +101,7 @@ async fn redrive_all(
         .iter()
         .map(|id| find(letters, topic, id))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let log_settings = settings.log.settings().map_err(usage)?;
+    let log_settings = settings.log.settings();
     match EventLog::open(&settings.event_log(), &log_settings) {
         Ok(log) => {
             for letter in found {

@@ -9,6 +9,11 @@ pub mod sample;
 pub mod serve;
 pub mod simulator;
 
+/// Decoding makes and frees half a dozen small strings an event; the system's allocator spends more time on them than
+/// the parser (docs/benchmarks.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A setting or argument that cannot be used: one line, exit code 2.
 #[derive(Debug)]
 pub struct UsageError(pub String);

@@ -34,7 +34,7 @@ impl Target {
     fn of(settings: &Settings) -> anyhow::Result<Self> {
         match settings.event_log() {
             url @ EventLogUrl::Kafka { .. } => {
-                let log_settings = settings.log.settings().map_err(usage)?;
+                let log_settings = settings.log.settings();
                 Ok(Self::Log(EventLog::open(&url, &log_settings).map_err(usage)?))
             }
             // The embedded log has one owner; it takes events over HTTP.

@@ -145,7 +145,7 @@ async fn wait(mut tasks: JoinSet<anyhow::Result<()>>, stop: &CancellationToken) 
 }
 
 fn open_write_side(settings: &Settings, metrics: &Metrics) -> anyhow::Result<(EventLog, Projector)> {
-    let log_settings = settings.log.settings().map_err(usage)?;
+    let log_settings = settings.log.settings();
     let log = EventLog::open(&settings.event_log(), &log_settings).map_err(usage)?;
     let projection = open_projection(&settings.read_model())?.0;
     let projector = Projector::new(&log, projection, settings.projector.settings(), metrics.clone())?;

@@ -290,7 +290,14 @@ fn payload_text(payload: Option<&[u8]>) -> Result<&str, DecodeError> {
 
 /// Whether JSON is nested deeper than [`JSON_DEPTH_MAX`]. Fields that are skipped would escape serde's own limit.
 fn is_too_deep(json: &[u8]) -> bool {
-    let opening = json.iter().filter(|c| matches!(c, b'{' | b'[')).count();
+    // Counted in bytes, a chunk at a time, which the compiler turns into vector instructions.
+    let openings = |chunk: &[u8]| {
+        chunk
+            .iter()
+            .map(|c| u8::from(matches!(c, b'{' | b'[')))
+            .sum::<u8>()
+    };
+    let opening: usize = json.chunks(128).map(|chunk| usize::from(openings(chunk))).sum();
     if opening <= JSON_DEPTH_MAX {
         return false;
     }

@@ -21,13 +21,24 @@ pub enum InvalidId {
     Character(char),
 }
 
+/// Whether a byte may stand in an identifier. A table, because every event is checked several times.
+const ALLOWED: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        allowed[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'@' | b'-');
+        byte += 1;
+    }
+    allowed
+};
+
 /// Checks the rule of DESIGN section 6: `[A-Za-z0-9._:@-]{1,64}`.
 fn check(text: &str) -> Result<(), InvalidId> {
     if text.is_empty() {
         return Err(InvalidId::Empty);
     }
-    let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b':' | b'@' | b'-');
-    if let Some(at) = text.bytes().position(|c| !allowed(c)) {
+    if let Some(at) = text.bytes().position(|c| !ALLOWED[usize::from(c)]) {
         // All bytes before `at` are ASCII, so `at` starts a character.
         return Err(InvalidId::Character(
             text[at..].chars().next().unwrap_or('\u{fffd}'),

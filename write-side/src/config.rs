@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
-use shared::settings::{InvalidSetting, Secret, duration, listen_addr};
+use shared::settings::{duration, listen_addr};
 
 use crate::breaker::BreakerSettings;
-use crate::event_log::kafka::{KafkaSettings, parse_properties};
+use crate::event_log::kafka::{KafkaProperties, KafkaSettings};
 use crate::event_log::{LogSettings, PollLimits};
 use crate::projector::ProjectorSettings;
 use crate::retry::Backoff;
@@ -47,25 +47,20 @@ pub struct LogConfig {
         hide_default_value = true,
         global = true
     )]
-    pub kafka_properties: Secret,
+    pub kafka_properties: KafkaProperties,
 }
 
 impl LogConfig {
     /// As the log takes them.
-    ///
-    /// # Errors
-    /// [`InvalidSetting`] when the properties are no list of `name=value`.
-    pub fn settings(&self) -> Result<LogSettings, InvalidSetting> {
-        let properties = parse_properties(self.kafka_properties.expose())
-            .map_err(|error| InvalidSetting(format!("KAFKA_PROPERTIES: {error}")))?;
+    pub fn settings(&self) -> LogSettings {
         let kafka = KafkaSettings {
             group: self.kafka_group_id.clone(),
-            properties,
+            properties: self.kafka_properties.clone(),
         };
-        Ok(LogSettings {
+        LogSettings {
             partitions: self.partitions,
             kafka,
-        })
+        }
     }
 }
 

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use app::simulator::Simulator;
-use shared::Envelope;
 use shared::metrics::Metrics;
+use shared::record::RecordParts;
 use shared::sqlite::Synchronous;
+use shared::{Envelope, Position, RecordBatch, Timestamp};
 use write_side::breaker::BreakerSettings;
 use write_side::event_log::embedded::EmbeddedLog;
 use write_side::event_log::{EventLog, PollLimits};
@@ -23,14 +24,27 @@ const SINGLE_EVENTS: usize = 5_000;
 const PARTITIONS: i32 = 6;
 
 const SETTINGS: ProjectorSettings = ProjectorSettings {
-    limits: PollLimits { events_max: BATCH_EVENTS, bytes_max: 32 * 1024 * 1024 },
+    limits: PollLimits {
+        events_max: BATCH_EVENTS,
+        bytes_max: 32 * 1024 * 1024,
+    },
     wait: Duration::ZERO,
-    backoff: Backoff { initial: Duration::from_millis(10), max: Duration::from_secs(1) },
-    breaker: BreakerSettings { failures_max: 5, timeout: Duration::from_secs(1), probes: 1 },
+    backoff: Backoff {
+        initial: Duration::from_millis(10),
+        max: Duration::from_secs(1),
+    },
+    breaker: BreakerSettings {
+        failures_max: 5,
+        timeout: Duration::from_secs(1),
+        probes: 1,
+    },
 };
 
-pub fn run() {
-    println!("\nProjecting {} events, batches of {BATCH_EVENTS}, SQLite", events());
+pub(crate) fn run() {
+    println!(
+        "\nProjecting {} events, batches of {BATCH_EVENTS}, SQLite",
+        events()
+    );
     println!("{:<52} {:>10} {:>8} {:>9}", "", "events/s", "× (a)", "peak MB");
     for (name, level) in [("NORMAL", "normal"), ("FULL", "full")] {
         let raw = child(&format!("raw-{level}"));
@@ -43,19 +57,30 @@ pub fn run() {
         ];
         for (what, result) in rows {
             let ratio = result[0] / raw[0];
-            println!("{:<52} {:>10.0} {:>8.2} {:>9.0}", format!("{what}, {name}"), result[0], ratio, result[1]);
+            println!(
+                "{:<52} {:>10.0} {:>8.2} {:>9.0}",
+                format!("{what}, {name}"),
+                result[0],
+                ratio,
+                result[1]
+            );
         }
         println!("{:<52} {:>10.1}", "    b / d", projector[0] / single[0]);
     }
 }
 
-pub fn part(part: &str) {
+pub(crate) fn part(part: &str) {
     let dir = tempfile::tempdir().unwrap();
     let (what, level) = part.split_once('-').unwrap();
-    let synchronous = if level == "full" { Synchronous::Full } else { Synchronous::Normal };
+    let synchronous = if level == "full" {
+        Synchronous::Full
+    } else {
+        Synchronous::Normal
+    };
     let rate = match what {
         "raw" => raw(dir.path(), synchronous),
         "projector" => projector(dir.path(), synchronous),
+        "decode" => decode(),
         "single" => single(dir.path(), synchronous),
         other => panic!("no part {other}"),
     };
@@ -63,13 +88,19 @@ pub fn part(part: &str) {
 }
 
 fn store(dir: &Path, synchronous: Synchronous) -> SqliteProjection {
-    SqliteProjection::open_with(&dir.join("read_model.db"), synchronous).unwrap().0
+    SqliteProjection::open_with(&dir.join("read_model.db"), synchronous)
+        .unwrap()
+        .0
 }
 
 fn span(from: &mut i64, count: usize) -> Span {
     let before = *from;
     *from += i64::try_from(count).unwrap();
-    Span { partition: 0, from: (before > 0).then_some(before), next: *from }
+    Span {
+        partition: 0,
+        from: (before > 0).then_some(before),
+        next: *from,
+    }
 }
 
 fn per_second(count: usize, time: Duration) -> f64 {
@@ -96,7 +127,10 @@ fn raw(dir: &Path, synchronous: Synchronous) -> f64 {
 fn filled_log(dir: &Path) -> EventLog {
     let log = EventLog::Embedded(EmbeddedLog::open(dir, PARTITIONS).unwrap());
     let mut simulator = Simulator::new(1);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let mut left = events();
     while left > 0 {
         let count = left.min(10_000);
@@ -110,7 +144,8 @@ fn filled_log(dir: &Path) -> EventLog {
 fn projector(dir: &Path, synchronous: Synchronous) -> f64 {
     let log = filled_log(dir);
     let projection = Projection::Sqlite(store(dir, synchronous));
-    let mut projector = Projector::new(&log, projection, SETTINGS, Metrics::new()).unwrap();
+    let metrics = Metrics::new();
+    let mut projector = Projector::new(&log, projection, SETTINGS, metrics.clone()).unwrap();
     let started = Instant::now();
     let mut done = 0;
     while done < events() {
@@ -118,7 +153,37 @@ fn projector(dir: &Path, synchronous: Synchronous) -> f64 {
             done += records;
         }
     }
-    per_second(done, started.elapsed())
+    let took = started.elapsed();
+    eprintln!(
+        "of {:.2} s: {:.2} s in the store and coalescing, {:.2} s in the log",
+        took.as_secs_f64(),
+        metrics.db_latency.with_label_values(&["apply"]).get_sample_sum(),
+        metrics.consume_duration.get_sample_sum()
+    );
+    per_second(done, took)
+}
+
+/// Decoding alone, from a batch in memory.
+fn decode() -> f64 {
+    let mut simulator = Simulator::new(1);
+    let mut records = RecordBatch::new("events");
+    for offset in 0..i64::try_from(BATCH_EVENTS).unwrap() {
+        let record = simulator.next_event().to_record();
+        let parts = RecordParts {
+            key: record.key.as_deref(),
+            payload: Some(&record.payload),
+            headers: record.headers.view(),
+        };
+        records.push(Position { partition: 0, offset }, Timestamp::now(), parts);
+    }
+    let started = Instant::now();
+    let rounds = events() / BATCH_EVENTS;
+    let mut envelopes = Vec::new();
+    for _ in 0..rounds {
+        envelopes.clear();
+        envelopes.extend(records.iter().map(|record| shared::decode(&record).unwrap()));
+    }
+    per_second(rounds * envelopes.len(), started.elapsed())
 }
 
 fn single(dir: &Path, synchronous: Synchronous) -> f64 {
@@ -129,7 +194,12 @@ fn single(dir: &Path, synchronous: Synchronous) -> f64 {
     let started = Instant::now();
     for envelope in &envelopes {
         let spans = [span(&mut from, 1)];
-        let batch = Batch { topic: "events", spans: &spans, events: vec![envelope], letters: Vec::new() };
+        let batch = Batch {
+            topic: "events",
+            spans: &spans,
+            events: vec![envelope],
+            letters: Vec::new(),
+        };
         projection.apply(&batch).unwrap();
     }
     per_second(SINGLE_EVENTS, started.elapsed())

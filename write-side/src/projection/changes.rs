@@ -124,11 +124,14 @@ fn version(envelope: &Envelope) -> (Timestamp, &EventId) {
 }
 
 /// Sorts by key and keeps, for each, the change of the highest version.
+///
+/// The stable sort merges runs that are sorted already, and there are some: ids of our own are ordered by time, so
+/// each partition is one.
 fn keep_newest<T: Copy, K: Ord, V: Ord>(
     changes: &mut Vec<T>,
     key: impl Fn(T) -> K,
     version: impl Fn(T) -> V,
 ) {
-    changes.sort_unstable_by(|a, b| key(*a).cmp(&key(*b)).then_with(|| version(*b).cmp(&version(*a))));
+    changes.sort_by(|a, b| key(*a).cmp(&key(*b)).then_with(|| version(*b).cmp(&version(*a))));
     changes.dedup_by(|later, kept| key(*later) == key(*kept));
 }

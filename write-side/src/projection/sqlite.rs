@@ -74,7 +74,10 @@ impl SqliteProjection {
         let changes = Changes::of(&batch.events);
         let mut applied = Applied::count(&batch.events);
         let duplicates = self.write(batch.topic, batch.spans, &changes, &batch.letters)?;
-        applied.duplicate(EventType::InventoryAdjusted, duplicates + changes.duplicate_adjustments);
+        applied.duplicate(
+            EventType::InventoryAdjusted,
+            duplicates + changes.duplicate_adjustments,
+        );
         Ok(applied)
     }
 
@@ -90,11 +93,15 @@ impl SqliteProjection {
         changes: &Changes<'_>,
         letters: &[&DeadLetter],
     ) -> Result<u64, ApplyError> {
-        let tx =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sorted)?;
+        let tx = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(sorted)?;
         for span in spans {
             if !move_fence(&tx, topic, *span).map_err(sorted)? {
-                return Err(ApplyError::Fenced { partition: span.partition });
+                return Err(ApplyError::Fenced {
+                    partition: span.partition,
+                });
             }
         }
         let duplicates = write_all(&tx, changes, letters, &mut self.items).map_err(sorted)?;

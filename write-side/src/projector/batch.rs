@@ -11,9 +11,14 @@ use shared::{Envelope, RecordBatch, Timestamp, decode};
 use crate::dead_letter::DeadLetter;
 use crate::projection::{ApplyError, Batch, Span};
 
+/// Below this a thread costs more than it takes over.
+const DECODE_SHARE_MIN: usize = 2_000;
+
 /// A record, decoded. Boxed letters keep the common case small.
 #[derive(Debug)]
 enum Outcome {
+    /// Not decoded yet; never seen outside of [`Pending::decode`].
+    Unread,
     Event(Envelope),
     Letter(Box<DeadLetter>),
 }
@@ -36,18 +41,23 @@ impl Pending {
         self.parts.clear();
     }
 
-    /// Decodes a batch of records; all of them are one part.
+    /// Decodes a batch of records; all of them are one part. Decoding is half the work beside the store's, and
+    /// records do not depend on each other, so a large batch is shared out among the cores.
     pub(super) fn decode(&mut self, records: &RecordBatch) {
         self.clear();
-        self.outcomes
-            .extend(records.iter().map(|record| match decode(&record) {
-                Ok(envelope) => Outcome::Event(envelope),
-                Err(error) => {
-                    let letter = DeadLetter::undecodable(&record, &error, Timestamp::now());
-                    warn(&letter);
-                    Outcome::Letter(Box::new(letter))
-                }
-            }));
+        self.outcomes.resize_with(records.len(), || Outcome::Unread);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let share = records.len().div_ceil(cores).max(DECODE_SHARE_MIN);
+        let mut shares = (0..).step_by(share).zip(self.outcomes.chunks_mut(share));
+        std::thread::scope(|scope| {
+            let first = shares.next();
+            for (from, outcomes) in shares {
+                scope.spawn(move || decode_share(records, from, outcomes));
+            }
+            if let Some((from, outcomes)) = first {
+                decode_share(records, from, outcomes);
+            }
+        });
         if !self.outcomes.is_empty() {
             self.parts.push(0..self.outcomes.len());
         }
@@ -95,6 +105,7 @@ impl Pending {
             match outcome {
                 Outcome::Event(envelope) => batch.events.push(envelope),
                 Outcome::Letter(letter) => batch.letters.push(letter),
+                Outcome::Unread => unreachable!("decode() leaves none unread"),
             }
         }
         batch
@@ -116,6 +127,20 @@ impl Pending {
         }
         self.parts.push(part);
         true
+    }
+}
+
+fn decode_share(records: &RecordBatch, from: usize, outcomes: &mut [Outcome]) {
+    for (index, outcome) in (from..).zip(outcomes) {
+        let record = records.get(index);
+        *outcome = match decode(&record) {
+            Ok(envelope) => Outcome::Event(envelope),
+            Err(error) => {
+                let letter = DeadLetter::undecodable(&record, &error, Timestamp::now());
+                warn(&letter);
+                Outcome::Letter(Box::new(letter))
+            }
+        };
     }
 }
 

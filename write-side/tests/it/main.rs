@@ -1,5 +1,11 @@
 //! The write side's one integration test binary (each further one would link librdkafka and OpenSSL again).
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers as well"
+)]
+
+mod event_log;
 mod oracle;
 mod projection;
 mod projector;

@@ -13,82 +13,112 @@ use shared::{Amount, Envelope, Timestamp};
 /// The rows of all tables, in the form of [`crate::world::tables`].
 pub(crate) fn expected_tables(events: &[Envelope]) -> Vec<String> {
     let mut seen = BTreeSet::new();
-    let events: Vec<_> = events.iter().filter(|e| seen.insert(&e.event_id)).collect();
-    let mut users = BTreeMap::new();
-    let mut orders = BTreeMap::new();
-    let mut payments = BTreeMap::new();
-    let mut inventory: BTreeMap<&str, (i64, Option<(i64, &str, i64)>, i64)> = BTreeMap::new();
-    let mut inbox = BTreeSet::new();
-    for envelope in events {
-        let (at, id) = (envelope.occurred_at.micros(), envelope.event_id.as_str());
+    let mut expected = Expected::default();
+    for envelope in events.iter().filter(|envelope| seen.insert(&envelope.event_id)) {
         match &envelope.event {
-            Event::UserCreated(user) => {
-                let row = format!(
-                    "user | {} | {} | {} | {at} | {id}",
-                    user.user_id, user.email, user.name
-                );
-                keep_greatest(&mut users, user.user_id.as_str(), ((at, id), row));
-            }
-            Event::OrderPlaced(o) => {
-                let items = serde_json::to_string(&o.items).unwrap();
-                let (order_id, amount, currency) = (&o.order_id, o.amount.units(), o.currency.as_str());
-                let row = format!(
-                    "order | {order_id} | {} | {amount} | {currency} | {} | {} | {items} | {at} | {id}",
-                    o.user_id,
-                    o.status.as_str(),
-                    o.placed_at.micros(),
-                );
-                keep_greatest(&mut orders, order_id.as_str(), ((at, id), row));
-                let row = format!(
-                    "payment | {order_id} | - | {amount} | {currency} | - | PENDING | - | {at} | {id}"
-                );
-                keep_greatest(&mut payments, order_id.as_str(), ((false, at, id), row));
-            }
-            Event::PaymentSettled(p) => {
-                let ended = p.status != PaymentStatus::Pending;
-                let settled_at = if ended {
-                    p.settled_at.micros().to_string()
-                } else {
-                    "-".to_owned()
-                };
-                let row = format!(
-                    "payment | {} | {} | {} | {} | - | {} | {settled_at} | {at} | {id}",
-                    p.order_id,
-                    p.payment_id,
-                    p.amount.units(),
-                    p.currency.as_str(),
-                    p.status.as_str(),
-                );
-                keep_greatest(&mut payments, p.order_id.as_str(), ((ended, at, id), row));
-            }
-            Event::InventoryAdjusted(a) => {
-                inbox.insert(format!("inbox | {id}"));
-                let stock = inventory.entry(a.sku.as_str()).or_insert((0, None, i64::MIN));
-                stock.0 += a.delta;
-                stock.1 = stock
-                    .1
-                    .max(a.reported_quantity.map(|quantity| (at, id, quantity)));
-                stock.2 = stock.2.max(at);
-            }
+            Event::UserCreated(user) => expected.user(envelope, user),
+            Event::OrderPlaced(order) => expected.order(envelope, order),
+            Event::PaymentSettled(payment) => expected.payment(envelope, payment),
+            Event::InventoryAdjusted(adjustment) => expected.adjustment(envelope, adjustment),
         }
     }
-    let inventory = inventory
-        .into_iter()
-        .map(|(sku, (quantity, report, updated_at))| match report {
-            Some((at, by, reported)) => {
-                format!("inventory | {sku} | {quantity} | {reported} | {at} | {by} | {updated_at}")
-            }
-            None => format!("inventory | {sku} | {quantity} | - | - | - | {updated_at}"),
+    expected.rows()
+}
+
+/// Rows with what decides between two of the same key.
+#[derive(Default)]
+struct Expected<'a> {
+    users: BTreeMap<&'a str, ((i64, &'a str), String)>,
+    orders: BTreeMap<&'a str, ((i64, &'a str), String)>,
+    payments: BTreeMap<&'a str, ((bool, i64, &'a str), String)>,
+    inventory: BTreeMap<&'a str, Stock<'a>>,
+    inbox: BTreeSet<String>,
+}
+
+#[derive(Default)]
+struct Stock<'a> {
+    quantity: i64,
+    report: Option<(i64, &'a str, i64)>,
+    updated_at: i64,
+}
+
+fn version(envelope: &Envelope) -> (i64, &str) {
+    (envelope.occurred_at.micros(), envelope.event_id.as_str())
+}
+
+impl<'a> Expected<'a> {
+    fn user(&mut self, envelope: &'a Envelope, user: &'a UserCreated) {
+        let (at, id) = version(envelope);
+        let row = format!(
+            "user | {} | {} | {} | {at} | {id}",
+            user.user_id, user.email, user.name
+        );
+        keep_greatest(&mut self.users, user.user_id.as_str(), ((at, id), row));
+    }
+
+    fn order(&mut self, envelope: &'a Envelope, order: &'a OrderPlaced) {
+        let (at, id) = version(envelope);
+        let items = serde_json::to_string(&order.items).unwrap();
+        let (order_id, amount, currency) = (&order.order_id, order.amount.units(), order.currency.as_str());
+        let (user_id, status, placed_at) = (&order.user_id, order.status.as_str(), order.placed_at.micros());
+        let row = format!(
+            "order | {order_id} | {user_id} | {amount} | {currency} | {status} | {placed_at} | {items} | {at} | {id}"
+        );
+        keep_greatest(&mut self.orders, order_id.as_str(), ((at, id), row));
+        let row = format!("payment | {order_id} | - | {amount} | {currency} | - | PENDING | - | {at} | {id}");
+        keep_greatest(&mut self.payments, order_id.as_str(), ((false, at, id), row));
+    }
+
+    fn payment(&mut self, envelope: &'a Envelope, payment: &'a PaymentSettled) {
+        let (at, id) = version(envelope);
+        let ended = payment.status != PaymentStatus::Pending;
+        let settled_at = if ended {
+            payment.settled_at.micros().to_string()
+        } else {
+            "-".to_owned()
+        };
+        let (order_id, payment_id, status) =
+            (&payment.order_id, &payment.payment_id, payment.status.as_str());
+        let (amount, currency) = (payment.amount.units(), payment.currency.as_str());
+        let row = format!(
+            "payment | {order_id} | {payment_id} | {amount} | {currency} | - | {status} | {settled_at} | {at} | {id}"
+        );
+        keep_greatest(&mut self.payments, order_id.as_str(), ((ended, at, id), row));
+    }
+
+    fn adjustment(&mut self, envelope: &'a Envelope, adjustment: &'a InventoryAdjusted) {
+        let (at, id) = version(envelope);
+        self.inbox.insert(format!("inbox | {id}"));
+        let stock = self.inventory.entry(adjustment.sku.as_str()).or_default();
+        stock.quantity += adjustment.delta;
+        stock.report = stock
+            .report
+            .max(adjustment.reported_quantity.map(|quantity| (at, id, quantity)));
+        stock.updated_at = stock.updated_at.max(at);
+    }
+
+    fn rows(self) -> Vec<String> {
+        let inventory = self.inventory.into_iter().map(|(sku, stock)| {
+            let Stock {
+                quantity,
+                report,
+                updated_at,
+            } = stock;
+            let report = report.map_or("- | - | -".to_owned(), |(at, by, said)| {
+                format!("{said} | {at} | {by}")
+            });
+            format!("inventory | {sku} | {quantity} | {report} | {updated_at}")
         });
-    let winners = users
-        .into_values()
-        .map(|(_, row)| row)
-        .chain(orders.into_values().map(|(_, row)| row));
-    winners
-        .chain(payments.into_values().map(|(_, row)| row))
-        .chain(inventory)
-        .chain(inbox)
-        .collect()
+        let users = self.users.into_values().map(|(_, row)| row);
+        let orders = self.orders.into_values().map(|(_, row)| row);
+        let payments = self.payments.into_values().map(|(_, row)| row);
+        users
+            .chain(orders)
+            .chain(payments)
+            .chain(inventory)
+            .chain(self.inbox)
+            .collect()
+    }
 }
 
 fn keep_greatest<'a, V: Ord>(rows: &mut BTreeMap<&'a str, (V, String)>, key: &'a str, row: (V, String)) {
