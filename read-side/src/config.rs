@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 /// Settings of the read side.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ReadConfig {
-    /// Address of the read API: REST, GraphQL, health [`API_ADDR`]
+    /// API_ADDR: address of the read API (REST, GraphQL, health)
     #[arg(
         long,
         env = "API_ADDR",

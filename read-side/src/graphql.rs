@@ -1,9 +1,9 @@
 //! GraphQL over the same views as REST: schema, limits, execution. `graphql/handler.rs` speaks HTTP.
 //!
-//! A request passes, in this order: size of the body, [`guard`] of its text, parser, [`guard`] of the
-//! document, validation, depth and complexity, execution.
-//! Each stage bounds what the next has to do.
+//! A request passes, in this order: size of the body, the guard of its text, the parser, the guard of the document
+//! (skipped for documents known already), validation, depth and complexity, execution. Each stage bounds what the next has to do.
 
+mod documents;
 mod guard;
 mod handler;
 mod inventory;
@@ -20,7 +20,6 @@ use std::time::Instant;
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, Selection};
 use async_graphql::{
     EmptyMutation, EmptySubscription, Error, ErrorExtensions, Request, Response, SDLExportOptions,
-    ServerError,
 };
 use axum::Router;
 use shared::metrics::Metrics;
@@ -54,6 +53,7 @@ pub(crate) fn routes(read_model: ReadModel, metrics: &Metrics) -> Router {
     handler::routes(Executor {
         schema: build(DEPTH_MAX),
         introspection: build(INTROSPECTION_DEPTH_MAX),
+        documents: Arc::default(),
         read_model,
         metrics: metrics.clone(),
     })
@@ -72,6 +72,7 @@ struct Executor {
     schema: Schema,
     /// The same schema for operations that ask for nothing but it.
     introspection: Schema,
+    documents: Arc<documents::Documents>,
     read_model: ReadModel,
     metrics: Metrics,
 }
@@ -89,12 +90,12 @@ impl Executor {
 
     /// The answer, and the operation's name for the metrics.
     async fn run(&self, mut request: Request) -> (&'static str, Response) {
-        let asked = request.operation_name.clone();
-        let document = match parse(&mut request) {
+        let document = match self.documents.parse(&request.query) {
             Ok(document) => document,
             Err(error) => return ("invalid", Response::from_errors(vec![error])),
         };
-        let operation = operation(document, asked.as_deref());
+        request.set_parsed_query(ExecutableDocument::clone(&document));
+        let operation = operation(&document, request.operation_name.as_deref());
         let name = operation.map_or("other", |(name, _)| label(name));
         let schema = match operation {
             Some((_, operation)) if asks_only_for_the_schema(operation) => &self.introspection,
@@ -104,13 +105,6 @@ impl Executor {
         let execution = schema.execute(request.data(loaders.clone()));
         (name, loader::drive(execution, &loaders).await)
     }
-}
-
-fn parse(request: &mut Request) -> Result<&ExecutableDocument, ServerError> {
-    guard::check_text(&request.query)?;
-    let document = request.parsed_query()?;
-    guard::check_document(document)?;
-    Ok(document)
 }
 
 /// The operation that is going to run and its name; none when the library is going to refuse the request.
