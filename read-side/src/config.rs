@@ -6,11 +6,6 @@ use std::net::SocketAddr;
 #[derive(Debug, Clone, clap::Args)]
 pub struct ReadConfig {
     /// API_ADDR: address of the read API (REST, GraphQL, health)
-    #[arg(
-        long,
-        env = "API_ADDR",
-        value_name = "HOST:PORT",
-        default_value = "127.0.0.1:8080"
-    )]
+    #[arg(long, env = "API_ADDR", value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     pub api_addr: SocketAddr,
 }

@@ -33,13 +33,8 @@ const INTROSPECTION_DEPTH_MAX: usize = 20;
 /// Most fields of an answer, as far as its arguments tell.
 const COMPLEXITY_MAX: usize = 2_000;
 /// Operations whose names are labels in the metrics; a label must not grow with what clients send.
-const NAMES_MEASURED: &[&str] = &[
-    "InventoryItem",
-    "IntrospectionQuery",
-    "OrderWithUser",
-    "UserWithOrders",
-    "UsersBatch",
-];
+const NAMES_MEASURED: &[&str] =
+    &["InventoryItem", "IntrospectionQuery", "OrderWithUser", "UserWithOrders", "UsersBatch"];
 
 type Schema = async_graphql::Schema<query::Query, EmptyMutation, EmptySubscription>;
 
@@ -81,10 +76,7 @@ impl Executor {
     async fn execute(&self, request: Request) -> Response {
         let started = Instant::now();
         let (name, response) = self.run(request).await;
-        self.metrics
-            .graphql_duration
-            .with_label_values(&[name])
-            .observe(started.elapsed().as_secs_f64());
+        self.metrics.graphql_duration.with_label_values(&[name]).observe(started.elapsed().as_secs_f64());
         response
     }
 

@@ -17,19 +17,14 @@ pub fn router(read_model: ReadModel, metrics: &Metrics) -> Router {
         .route("/", get(async || page(include_str!("http/landing.html"))))
         .route("/ready", get(ready))
         .with_state(read_model.clone());
-    let router = own
-        .merge(rest::routes(read_model.clone()))
-        .merge(graphql::routes(read_model, metrics));
+    let router = own.merge(rest::routes(read_model.clone())).merge(graphql::routes(read_model, metrics));
     finish(router, metrics)
 }
 
 /// An HTML page of our own: it may run what it contains and ask this server, nothing else.
 pub(crate) fn page(html: &'static str) -> Response {
     let headers: [(HeaderName, HeaderValue); 2] = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/html; charset=utf-8"),
-        ),
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (
             header::CONTENT_SECURITY_POLICY,
             HeaderValue::from_static(

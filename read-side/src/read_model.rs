@@ -84,9 +84,9 @@ impl ReadModel {
     /// [`OpenError`], one line that says what to do.
     pub fn open(url: &ReadModelUrl, metrics: Metrics) -> Result<Self, OpenError> {
         match url {
-            ReadModelUrl::Sqlite(path) => sqlite::SqliteReadModel::open(path, metrics)
-                .map(Arc::new)
-                .map(Self::Sqlite),
+            ReadModelUrl::Sqlite(path) => {
+                sqlite::SqliteReadModel::open(path, metrics).map(Arc::new).map(Self::Sqlite)
+            }
         }
     }
 

@@ -54,14 +54,8 @@ async fn user(
     let ids = [parse_id("user id", id, UserId::parse)?];
     let users = read_model.users(&ids).await.map_err(ReadError::into_problem)?;
     let user = users.first().ok_or_else(|| unknown("user", ids[0].as_str()))?;
-    let orders = read_model
-        .recent_orders(&ids, RECENT_ORDERS)
-        .await
-        .map_err(ReadError::into_problem)?;
-    let with_payment = |order| OrderWithPayment {
-        order,
-        payment: &order.payment,
-    };
+    let orders = read_model.recent_orders(&ids, RECENT_ORDERS).await.map_err(ReadError::into_problem)?;
+    let with_payment = |order| OrderWithPayment { order, payment: &order.payment };
     let recent_orders = orders.iter().map(with_payment).collect();
     Ok(json(StatusCode::OK, &Answer { user, recent_orders }))
 }
@@ -105,14 +99,9 @@ async fn recent_users(
 
     let Query(RecentUsers { limit }) = parameters.map_err(|error| Problem::invalid(error.body_text()))?;
     if !(1..=RECENT_USERS_MAX).contains(&limit) {
-        return Err(Problem::invalid(format!(
-            "limit is {limit}; it must be from 1 to {RECENT_USERS_MAX}"
-        )));
+        return Err(Problem::invalid(format!("limit is {limit}; it must be from 1 to {RECENT_USERS_MAX}")));
     }
-    let users = read_model
-        .recent_users(limit)
-        .await
-        .map_err(ReadError::into_problem)?;
+    let users = read_model.recent_users(limit).await.map_err(ReadError::into_problem)?;
     Ok(json(StatusCode::OK, &Answer { users }))
 }
 
@@ -126,10 +115,7 @@ async fn inventory_item(
     }
 
     let skus = [parse_id("SKU", sku, Sku::parse)?];
-    let items = read_model
-        .inventory(&skus)
-        .await
-        .map_err(ReadError::into_problem)?;
+    let items = read_model.inventory(&skus).await.map_err(ReadError::into_problem)?;
     let item = items.first().ok_or_else(|| unknown("SKU", skus[0].as_str()))?;
     Ok(json(StatusCode::OK, &Answer { item }))
 }
@@ -140,9 +126,7 @@ fn parse_id<T>(
     parse: fn(&str) -> Result<T, InvalidId>,
 ) -> Result<T, Problem> {
     let invalid = |reason: String| {
-        Problem::invalid(format!(
-            "the {what} {reason}; it must match [A-Za-z0-9._:@-]{{1,64}}"
-        ))
+        Problem::invalid(format!("the {what} {reason}; it must match [A-Za-z0-9._:@-]{{1,64}}"))
     };
     let Path(text) = path.map_err(|_| invalid("is not UTF-8".to_owned()))?;
     parse(&text).map_err(|error| invalid(error.to_string()))

@@ -102,9 +102,7 @@ fn shifted(digits: impl Iterator<Item = i64>, shift: i64) -> Result<i64, Invalid
             zeros += 1;
             continue;
         }
-        value = scale_up(value, zeros + 1)?
-            .checked_add(digit)
-            .ok_or(InvalidAmount::TooLarge)?;
+        value = scale_up(value, zeros + 1)?.checked_add(digit).ok_or(InvalidAmount::TooLarge)?;
         zeros = 0;
     }
     match (value, zeros + shift) {
@@ -140,9 +138,7 @@ impl fmt::Display for Amount {
 impl serde::Serialize for Amount {
     /// A JSON number with all its digits (serde_json only: other formats have no raw values).
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        RawValue::from_string(self.to_string())
-            .map_err(S::Error::custom)?
-            .serialize(serializer)
+        RawValue::from_string(self.to_string()).map_err(S::Error::custom)?.serialize(serializer)
     }
 }
 
@@ -193,10 +189,7 @@ mod tests {
     #[test]
     fn serialises_as_a_plain_number() {
         assert_eq!(serde_json::to_string(&Amount(1_499_900)).unwrap(), "149.99");
-        assert_eq!(
-            serde_json::to_string(&Amount(i64::MAX)).unwrap(),
-            "922337203685477.5807"
-        );
+        assert_eq!(serde_json::to_string(&Amount(i64::MAX)).unwrap(), "922337203685477.5807");
         assert_eq!(Amount(50_000).to_string(), "5.00");
         assert_eq!(Amount(1_250).to_string(), "0.125");
     }

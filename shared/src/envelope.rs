@@ -43,12 +43,7 @@ pub struct Envelope {
 impl Envelope {
     /// An event of our own, now.
     pub fn new(event: Event, occurred_at: Timestamp, correlation_id: Option<CorrelationId>) -> Self {
-        Self {
-            event_id: EventId::generate(),
-            occurred_at,
-            correlation_id,
-            event,
-        }
+        Self { event_id: EventId::generate(), occurred_at, correlation_id, event }
     }
 
     /// The canonical form: structured CloudEvents JSON, its content type, the partition key as key.
@@ -182,24 +177,15 @@ pub fn identity_hint(record: &Record<'_>) -> (Option<String>, Option<String>) {
     struct Hint {
         #[serde(alias = "eventId", alias = "EventId", alias = "event_id")]
         id: Option<String>,
-        #[serde(
-            rename = "type",
-            alias = "eventType",
-            alias = "EventType",
-            alias = "event_type"
-        )]
+        #[serde(rename = "type", alias = "eventType", alias = "EventType", alias = "event_type")]
         kind: Option<String>,
     }
     let body: Hint = payload_text(record.payload)
         .ok()
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();
-    let header = |names: [&str; 2]| {
-        names
-            .into_iter()
-            .find_map(|name| record.headers.get_str(name))
-            .map(str::to_owned)
-    };
+    let header =
+        |names: [&str; 2]| names.into_iter().find_map(|name| record.headers.get_str(name)).map(str::to_owned);
     let short = |text: &String| text.len() <= HINT_BYTES_MAX;
     (
         header(["ce_id", "eventId"]).or(body.id).filter(short),
@@ -281,22 +267,13 @@ fn payload_text(payload: Option<&[u8]>) -> Result<&str, DecodeError> {
         return Err(DecodeError::TooLarge(payload.len()));
     }
     let text = std::str::from_utf8(payload).map_err(DecodeError::InvalidUtf8)?;
-    if is_too_deep(payload) {
-        Err(DecodeError::TooDeep)
-    } else {
-        Ok(text)
-    }
+    if is_too_deep(payload) { Err(DecodeError::TooDeep) } else { Ok(text) }
 }
 
 /// Whether JSON is nested deeper than [`JSON_DEPTH_MAX`]. Fields that are skipped would escape serde's own limit.
 fn is_too_deep(json: &[u8]) -> bool {
     // Counted in bytes, a chunk at a time, which the compiler turns into vector instructions.
-    let openings = |chunk: &[u8]| {
-        chunk
-            .iter()
-            .map(|c| u8::from(matches!(c, b'{' | b'[')))
-            .sum::<u8>()
-    };
+    let openings = |chunk: &[u8]| chunk.iter().map(|c| u8::from(matches!(c, b'{' | b'['))).sum::<u8>();
     let opening: usize = json.chunks(128).map(|chunk| usize::from(openings(chunk))).sum();
     if opening <= JSON_DEPTH_MAX {
         return false;

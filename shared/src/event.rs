@@ -178,12 +178,8 @@ impl Event {
 
 impl EventType {
     /// All of them, in the order in which they are projected.
-    pub const ALL: [Self; 4] = [
-        Self::UserCreated,
-        Self::OrderPlaced,
-        Self::PaymentSettled,
-        Self::InventoryAdjusted,
-    ];
+    pub const ALL: [Self; 4] =
+        [Self::UserCreated, Self::OrderPlaced, Self::PaymentSettled, Self::InventoryAdjusted];
 
     /// The name on the wire and in metric labels.
     pub fn as_str(self) -> &'static str {

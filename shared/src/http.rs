@@ -33,11 +33,7 @@ pub struct BindError {
 /// # Errors
 /// [`BindError`], one line that says what to do.
 pub async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|source| BindError {
-        setting,
-        address,
-        source,
-    })
+    TcpListener::bind(address).await.map_err(|source| BindError { setting, address, source })
 }
 
 /// Serves until `shutdown`, then answers what has begun and returns.
@@ -49,12 +45,9 @@ pub async fn serve(
     router: Router,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
-    axum::serve(
-        listener,
-        router.into_make_service_with_connect_info::<SocketAddr>(),
-    )
-    .with_graceful_shutdown(shutdown.cancelled_owned())
-    .await
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(shutdown.cancelled_owned())
+        .await
 }
 
 /// Adds to a service's routes what every service has: `/health`, `/metrics`, RED metrics per route, problems for
@@ -64,30 +57,17 @@ pub fn finish(router: Router, metrics: &Metrics) -> Router {
         .merge(metrics_routes(metrics))
         .fallback(async || Problem::not_found("no such route; GET / tells which there are"))
         .method_not_allowed_fallback(async || {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "The route has other methods",
-            )
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The route has other methods")
         })
-        .layer(tower_http::catch_panic::CatchPanicLayer::custom(|_| {
-            Problem::internal().into_response()
-        }))
+        .layer(tower_http::catch_panic::CatchPanicLayer::custom(|_| Problem::internal().into_response()))
         .layer(middleware::from_fn_with_state(metrics.clone(), observe))
 }
 
 /// `/health` and `/metrics`, for the port that only Prometheus knows.
 pub fn metrics_routes(metrics: &Metrics) -> Router {
     let metrics = metrics.clone();
-    let render = async move || {
-        (
-            [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-            metrics.render(),
-        )
-    };
-    Router::new()
-        .route("/metrics", get(render))
-        .route("/health", get(health))
+    let render = async move || ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render());
+    Router::new().route("/metrics", get(render)).route("/health", get(health))
 }
 
 /// The process is up; nothing more is said.
@@ -98,11 +78,7 @@ async fn health() -> impl IntoResponse {
 /// What `/ready` answers: 200 when nothing is wrong, else 503 with what is.
 pub fn readiness(wrong: &[String]) -> Response {
     if wrong.is_empty() {
-        return (
-            [(header::CONTENT_TYPE, "application/json")],
-            r#"{"status":"ready"}"#,
-        )
-            .into_response();
+        return ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ready"}"#).into_response();
     }
     Problem::unavailable(wrong.join("; ")).into_response()
 }
@@ -114,16 +90,10 @@ async fn observe(State(metrics): State<Metrics>, request: Request, next: Next) -
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
     let status = response.status();
-    let labels = [
-        route.as_ref().map_or("unknown", MatchedPath::as_str),
-        method_label(&method),
-        status.as_str(),
-    ];
+    let labels =
+        [route.as_ref().map_or("unknown", MatchedPath::as_str), method_label(&method), status.as_str()];
     metrics.http_requests.with_label_values(&labels).inc();
-    metrics
-        .http_duration
-        .with_label_values(&labels)
-        .observe(started.elapsed().as_secs_f64());
+    metrics.http_duration.with_label_values(&labels).observe(started.elapsed().as_secs_f64());
     response
 }
 
@@ -139,24 +109,15 @@ fn method_label(method: &axum::http::Method) -> &str {
 /// # Errors
 /// 413 for a longer body, 400 for one that breaks off.
 pub async fn read_body(request: Request, limit: usize) -> Result<Bytes, Problem> {
-    let announced = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok()?.parse().ok());
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > limit) {
         return Err(Problem::too_large(limit).header(header::CONNECTION, HeaderValue::from_static("close")));
     }
-    axum::body::to_bytes(request.into_body(), limit)
-        .await
-        .map_err(|error| {
-            let too_long =
-                std::error::Error::source(&error).is_some_and(|e| e.is::<http_body_util::LengthLimitError>());
-            if too_long {
-                Problem::too_large(limit)
-            } else {
-                Problem::malformed("the body broke off")
-            }
-        })
+    axum::body::to_bytes(request.into_body(), limit).await.map_err(|error| {
+        let too_long =
+            std::error::Error::source(&error).is_some_and(|e| e.is::<http_body_util::LengthLimitError>());
+        if too_long { Problem::too_large(limit) } else { Problem::malformed("the body broke off") }
+    })
 }
 
 /// JSON with a status.
@@ -164,9 +125,7 @@ pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Response {
     let body = serde_json::to_vec(value).expect("views and answers always serialise");
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 

@@ -40,9 +40,7 @@ fn check(text: &str) -> Result<(), InvalidId> {
     }
     if let Some(at) = text.bytes().position(|c| !ALLOWED[usize::from(c)]) {
         // All bytes before `at` are ASCII, so `at` starts a character.
-        return Err(InvalidId::Character(
-            text[at..].chars().next().unwrap_or('\u{fffd}'),
-        ));
+        return Err(InvalidId::Character(text[at..].chars().next().unwrap_or('\u{fffd}')));
     }
     if text.len() > ID_CHARS_MAX {
         return Err(InvalidId::TooLong(text.len()));

@@ -8,9 +8,8 @@ use prometheus::{
 };
 
 /// Seconds; from a tenth of a millisecond, because a local store answers that fast.
-const LATENCY_SECONDS: &[f64] = &[
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
+const LATENCY_SECONDS: &[f64] =
+    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// The metrics of a process. Cheap to clone: clones share their values.
 #[derive(Debug, Clone)]
@@ -71,10 +70,8 @@ impl Metrics {
                 "Time in the store (older name)",
                 &["operation"],
             ),
-            events_per_second: register.add(Gauge::new(
-                "events_processed_per_second",
-                "Events projected per second (older name)",
-            )),
+            events_per_second: register
+                .add(Gauge::new("events_processed_per_second", "Events projected per second (older name)")),
             produce_duration: register
                 .histogram("kafka_produce_duration_seconds", "Append to acknowledgement"),
             consume_duration: register.histogram("kafka_consume_duration_seconds", "Fetching a batch"),
@@ -83,10 +80,8 @@ impl Metrics {
                 Opts::new("consumer_lag", "Records waiting in the log"),
                 &["partition"],
             )),
-            circuit_breaker_state: register.add(IntGauge::new(
-                "circuit_breaker_state",
-                "0 closed, 1 half-open, 2 open",
-            )),
+            circuit_breaker_state: register
+                .add(IntGauge::new("circuit_breaker_state", "0 closed, 1 half-open, 2 open")),
             http_requests: register.counters(
                 "http_requests_total",
                 "Requests",
@@ -104,10 +99,7 @@ impl Metrics {
             ),
             registry: registry.clone(),
         };
-        let build = register.add(IntGaugeVec::new(
-            Opts::new("build_info", "Always 1"),
-            &["version"],
-        ));
+        let build = register.add(IntGaugeVec::new(Opts::new("build_info", "Always 1"), &["version"]));
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process)).expect("registered once");
@@ -117,9 +109,7 @@ impl Metrics {
     /// Notes how long an operation spent in the store.
     pub fn observe_db(&self, operation: &str, took: Duration) {
         for histogram in [&self.db_latency, &self.db_operation_duration] {
-            histogram
-                .with_label_values(&[operation])
-                .observe(took.as_secs_f64());
+            histogram.with_label_values(&[operation]).observe(took.as_secs_f64());
         }
     }
 
@@ -131,9 +121,7 @@ impl Metrics {
     /// All values in Prometheus' text format.
     pub fn render(&self) -> String {
         let mut text = Vec::new();
-        TextEncoder::new()
-            .encode(&self.registry.gather(), &mut text)
-            .expect("writing to memory");
+        TextEncoder::new().encode(&self.registry.gather(), &mut text).expect("writing to memory");
         String::from_utf8(text).expect("the format is text")
     }
 }
@@ -152,12 +140,7 @@ pub fn quantile_since(histograms: &HistogramVec, q: f64, before: &[u64]) -> (Opt
     for family in prometheus::core::Collector::collect(histograms) {
         for metric in family.get_metric() {
             let histogram = metric.get_histogram();
-            for (at, bucket) in histogram
-                .get_bucket()
-                .iter()
-                .take(LATENCY_SECONDS.len())
-                .enumerate()
-            {
+            for (at, bucket) in histogram.get_bucket().iter().take(LATENCY_SECONDS.len()).enumerate() {
                 counts[at] += bucket.cumulative_count();
             }
             counts[LATENCY_SECONDS.len()] += histogram.get_sample_count();
@@ -168,10 +151,7 @@ pub fn quantile_since(histograms: &HistogramVec, q: f64, before: &[u64]) -> (Opt
     #[expect(clippy::cast_precision_loss, reason = "a rank for a log line")]
     let rank = total as f64 * q;
     #[expect(clippy::cast_precision_loss, reason = "a rank for a log line")]
-    let bucket = LATENCY_SECONDS
-        .iter()
-        .enumerate()
-        .find(|(at, _)| since(*at) as f64 >= rank);
+    let bucket = LATENCY_SECONDS.iter().enumerate().find(|(at, _)| since(*at) as f64 >= rank);
     let quantile = (total > 0).then(|| bucket.map_or(f64::INFINITY, |(_, bound)| *bound));
     (quantile, counts)
 }
@@ -182,9 +162,7 @@ struct Register<'a>(&'a Registry);
 impl Register<'_> {
     fn add<M: prometheus::core::Collector + Clone + 'static>(&self, metric: prometheus::Result<M>) -> M {
         let metric = metric.expect("names and labels in this file are valid");
-        self.0
-            .register(Box::new(metric.clone()))
-            .expect("names in this file are unique");
+        self.0.register(Box::new(metric.clone())).expect("names in this file are unique");
         metric
     }
 
@@ -197,9 +175,7 @@ impl Register<'_> {
     }
 
     fn histogram(&self, name: &str, help: &str) -> Histogram {
-        self.add(Histogram::with_opts(
-            HistogramOpts::new(name, help).buckets(LATENCY_SECONDS.to_vec()),
-        ))
+        self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(LATENCY_SECONDS.to_vec())))
     }
 
     fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
@@ -215,10 +191,7 @@ mod tests {
     #[test]
     fn renders_what_was_counted() {
         let metrics = Metrics::new();
-        metrics
-            .events_processed
-            .with_label_values(&["OrderPlaced", "applied"])
-            .inc_by(3);
+        metrics.events_processed.with_label_values(&["OrderPlaced", "applied"]).inc_by(3);
         metrics.observe_db("apply", Duration::from_millis(2));
         let text = metrics.render();
         assert!(text.contains(r#"events_processed_total{event_type="OrderPlaced",status="applied"} 3"#));

@@ -29,13 +29,7 @@ fn status_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Re
 impl Problem {
     /// An answer of that status; `kind` is one word that programs can rely on.
     pub fn new(status: StatusCode, kind: &str, title: &'static str) -> Self {
-        Self {
-            kind: format!("/problems/{kind}"),
-            title,
-            status,
-            detail: None,
-            headers: Vec::new(),
-        }
+        Self { kind: format!("/problems/{kind}"), title, status, detail: None, headers: Vec::new() }
     }
 
     /// The same with this case in words.
@@ -59,12 +53,8 @@ impl Problem {
 
     /// 422: the body is JSON, but a value in it is not acceptable.
     pub fn invalid(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid-value",
-            "A value is not acceptable",
-        )
-        .detail(detail)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-value", "A value is not acceptable")
+            .detail(detail)
     }
 
     /// 404: no such thing.
@@ -74,33 +64,21 @@ impl Problem {
 
     /// 413: more bytes than are read.
     pub fn too_large(limit: usize) -> Self {
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too-large",
-            "The body is too large",
-        )
-        .detail(format!("at most {limit} bytes are read"))
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large")
+            .detail(format!("at most {limit} bytes are read"))
     }
 
     /// 503: something this depends on is away; try again in a second.
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "unavailable",
-            "A part this depends on is away",
-        )
-        .detail(detail)
-        .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "A part this depends on is away")
+            .detail(detail)
+            .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
     /// 500: a bug of ours. Says nothing of the inside; the log does.
     pub fn internal() -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "Something broke here",
-        )
-        .detail("the cause stands in the log of this service")
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something broke here")
+            .detail("the cause stands in the log of this service")
     }
 }
 
@@ -109,10 +87,7 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).expect("strings and a number always serialise");
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.extend(self.headers);
         response
     }

@@ -39,11 +39,7 @@ impl FromStr for Position {
             partition: partition.parse().map_err(|_| InvalidPosition)?,
             offset: offset.parse().map_err(|_| InvalidPosition)?,
         };
-        if position.partition < 0 || position.offset < 0 {
-            Err(InvalidPosition)
-        } else {
-            Ok(position)
-        }
+        if position.partition < 0 || position.offset < 0 { Err(InvalidPosition) } else { Ok(position) }
     }
 }
 
@@ -116,9 +112,7 @@ impl<'a> HeaderView<'a> {
 
     /// The value of the first header of that name, whatever its case.
     pub fn get(self, name: &str) -> Option<&'a [u8]> {
-        self.iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// As [`HeaderView::get`], when the value is UTF-8.
@@ -134,9 +128,7 @@ impl<'a> HeaderView<'a> {
 
 impl fmt::Debug for HeaderView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map()
-            .entries(self.iter().map(|(n, v)| (n, String::from_utf8_lossy(v))))
-            .finish()
+        f.debug_map().entries(self.iter().map(|(n, v)| (n, String::from_utf8_lossy(v)))).finish()
     }
 }
 
@@ -195,10 +187,7 @@ struct Entry {
 impl RecordBatch {
     /// An empty batch for records of that topic.
     pub fn new(topic: &str) -> Self {
-        Self {
-            topic: topic.into(),
-            ..Self::default()
-        }
+        Self { topic: topic.into(), ..Self::default() }
     }
 
     /// Forgets the records, keeps the memory.
@@ -284,18 +273,12 @@ mod tests {
 
     #[test]
     fn headers_survive_their_buffer() {
-        let headers = Headers::EMPTY
-            .with("content-type", b"application/json")
-            .with("empty", b"");
+        let headers = Headers::EMPTY.with("content-type", b"application/json").with("empty", b"");
         let view = HeaderView::from_bytes(headers.as_bytes());
         assert_eq!(view.get_str("Content-Type"), Some("application/json"));
         assert_eq!(view.get("empty"), Some(&b""[..]));
         assert_eq!(view.get("absent"), None);
-        assert_eq!(
-            HeaderView::from_bytes(&headers.as_bytes()[..9]).iter().count(),
-            0,
-            "damage ends it"
-        );
+        assert_eq!(HeaderView::from_bytes(&headers.as_bytes()[..9]).iter().count(), 0, "damage ends it");
     }
 
     #[test]
@@ -303,11 +286,7 @@ mod tests {
         let mut batch = RecordBatch::new("events");
         let headers = Headers::EMPTY.with("a", b"b");
         for offset in 0..3 {
-            let parts = RecordParts {
-                key: Some(b"k"),
-                payload: None,
-                headers: headers.view(),
-            };
+            let parts = RecordParts { key: Some(b"k"), payload: None, headers: headers.view() };
             batch.push(Position { partition: 1, offset }, Timestamp::now(), parts);
         }
         batch.retain(|position| position.offset != 1);
@@ -320,10 +299,7 @@ mod tests {
 
     #[test]
     fn positions_are_text_and_back() {
-        let position = Position {
-            partition: 3,
-            offset: 1027,
-        };
+        let position = Position { partition: 3, offset: 1027 };
         assert_eq!("3:1027".parse(), Ok(position));
         assert_eq!(position.to_string(), "3:1027");
         for text in ["", "3", "3:", "a:1", "-1:2", "1:-2"] {

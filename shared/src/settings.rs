@@ -34,13 +34,8 @@ impl FromStr for ReadModelUrl {
 /// # Errors
 /// [`InvalidSetting`].
 pub fn listen_addr(text: &str) -> Result<SocketAddr, InvalidSetting> {
-    let full = if text.starts_with(':') {
-        format!("0.0.0.0{text}")
-    } else {
-        text.to_owned()
-    };
-    full.parse()
-        .map_err(|_| InvalidSetting("expected an address such as 127.0.0.1:8080 or :8080".to_owned()))
+    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    full.parse().map_err(|_| InvalidSetting("expected an address such as 127.0.0.1:8080 or :8080".to_owned()))
 }
 
 /// A length of time, such as `500ms`, `30s` or `2m`.
@@ -58,10 +53,7 @@ pub fn duration(text: &str) -> Result<Duration, InvalidSetting> {
         _ => return Err(invalid()),
     };
     let number: u64 = number.parse().map_err(|_| invalid())?;
-    number
-        .checked_mul(millis)
-        .map(Duration::from_millis)
-        .ok_or_else(invalid)
+    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(invalid)
 }
 
 #[cfg(test)]

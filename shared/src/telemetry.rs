@@ -10,17 +10,11 @@ use tracing_subscriber::EnvFilter;
 /// One line that says what is wrong with `level`.
 pub fn init(level: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(level).map_err(|error| format!("LOG_LEVEL {level:?}: {error}"))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = if std::io::stderr().is_terminal() {
         builder.with_target(false).try_init()
     } else {
-        builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .try_init()
+        builder.json().flatten_event(true).with_current_span(false).try_init()
     };
     started.map_err(|error| error.to_string())
 }
@@ -37,7 +31,5 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// The texts of an error's causes, outermost first, the error itself left out.
 pub fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
-    std::iter::successors(error.source(), |cause| cause.source())
-        .map(ToString::to_string)
-        .collect()
+    std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string).collect()
 }

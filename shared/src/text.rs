@@ -76,9 +76,7 @@ impl Email {
         let email = Self::parse(text)?;
         match text.rsplit_once('@') {
             Some((local, domain)) if !local.is_empty() && !domain.is_empty() => Ok(email),
-            _ => Err(InvalidText::Form(
-                "must be an e-mail address such as ada@example.com",
-            )),
+            _ => Err(InvalidText::Form("must be an e-mail address such as ada@example.com")),
         }
     }
 }
@@ -116,9 +114,7 @@ impl Currency {
     pub fn parse(text: &str) -> Result<Self, InvalidText> {
         match text.as_bytes() {
             &[a, b, c] if [a, b, c].iter().all(u8::is_ascii_uppercase) => Ok(Self([a, b, c])),
-            _ => Err(InvalidText::Form(
-                "must be a currency code of three capital letters such as USD",
-            )),
+            _ => Err(InvalidText::Form("must be a currency code of three capital letters such as USD")),
         }
     }
 
@@ -159,9 +155,7 @@ impl OrderStatus {
     pub fn parse(text: &str) -> Result<Self, InvalidText> {
         let fits = (1..=32).contains(&text.len());
         if !fits || !text.bytes().all(|c| c.is_ascii_alphabetic() || c == b'_') {
-            return Err(InvalidText::Form(
-                "must be a word of 1 to 32 letters such as PLACED",
-            ));
+            return Err(InvalidText::Form("must be a word of 1 to 32 letters such as PLACED"));
         }
         Ok(Self(text.to_ascii_uppercase().into()))
     }
@@ -190,14 +184,8 @@ mod tests {
 
     #[test]
     fn counts_what_sql_server_counts() {
-        assert!(
-            Text::<2>::parse("\u{1f600}").is_ok(),
-            "an emoji is two UTF-16 units"
-        );
-        assert_eq!(
-            Text::<1>::parse("\u{1f600}"),
-            Err(InvalidText::TooLong { found: 2, max: 1 })
-        );
+        assert!(Text::<2>::parse("\u{1f600}").is_ok(), "an emoji is two UTF-16 units");
+        assert_eq!(Text::<1>::parse("\u{1f600}"), Err(InvalidText::TooLong { found: 2, max: 1 }));
         assert!(Text::<3>::parse("\u{e9}\u{e9}\u{e9}").is_ok());
     }
 

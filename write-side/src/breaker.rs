@@ -50,12 +50,7 @@ pub struct Breaker {
 impl Breaker {
     /// A closed one.
     pub fn new(settings: BreakerSettings) -> Self {
-        Self {
-            settings,
-            failures: 0,
-            successes: 0,
-            opened_at: None,
-        }
+        Self { settings, failures: 0, successes: 0, opened_at: None }
     }
 
     /// Where it stands at `now`.
@@ -69,9 +64,8 @@ impl Breaker {
 
     /// How long nothing may go through; zero when something may.
     pub fn wait(&self, now: Instant) -> Duration {
-        self.opened_at.map_or(Duration::ZERO, |at| {
-            (at + self.settings.timeout).saturating_duration_since(now)
-        })
+        self.opened_at
+            .map_or(Duration::ZERO, |at| (at + self.settings.timeout).saturating_duration_since(now))
     }
 
     /// Notes that a call worked.
@@ -102,14 +96,7 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(30);
 
     fn breaker() -> (Breaker, Instant) {
-        (
-            Breaker::new(BreakerSettings {
-                failures_max: 3,
-                timeout: TIMEOUT,
-                probes: 2,
-            }),
-            Instant::now(),
-        )
+        (Breaker::new(BreakerSettings { failures_max: 3, timeout: TIMEOUT, probes: 2 }), Instant::now())
     }
 
     #[test]

@@ -36,12 +36,8 @@ impl Context {
 /// [`DecodeError`] that names the field.
 pub fn create_user(body: &[u8], context: &Context) -> Result<Envelope, DecodeError> {
     let mut fields: Fields<'_> = read_object(body)?;
-    fields
-        .user_id
-        .get_or_insert_with(|| UserId::generate().to_string().into());
-    fields
-        .event(EventType::UserCreated, context.now)
-        .map(|event| context.envelope(event))
+    fields.user_id.get_or_insert_with(|| UserId::generate().to_string().into());
+    fields.event(EventType::UserCreated, context.now).map(|event| context.envelope(event))
 }
 
 /// `POST /api/v1/orders` {orderId?, userId, amount, currency?, status?, placedAt?, items?}, or in S3's words
@@ -55,9 +51,7 @@ pub fn place_order(body: &[u8], context: &Context) -> Result<Envelope, DecodeErr
         Event::OrderPlaced(product.parse(context.now)?)
     } else {
         let mut fields: Fields<'_> = read_object(body)?;
-        fields
-            .order_id
-            .get_or_insert_with(|| OrderId::generate().to_string().into());
+        fields.order_id.get_or_insert_with(|| OrderId::generate().to_string().into());
         fields.event(EventType::OrderPlaced, context.now)?
     };
     Ok(context.envelope(event))
@@ -69,12 +63,8 @@ pub fn place_order(body: &[u8], context: &Context) -> Result<Envelope, DecodeErr
 /// [`DecodeError`] that names the field.
 pub fn settle_payment(body: &[u8], context: &Context) -> Result<Envelope, DecodeError> {
     let mut fields: Fields<'_> = read_object(body)?;
-    fields
-        .payment_id
-        .get_or_insert_with(|| PaymentId::generate().to_string().into());
-    fields
-        .event(EventType::PaymentSettled, context.now)
-        .map(|event| context.envelope(event))
+    fields.payment_id.get_or_insert_with(|| PaymentId::generate().to_string().into());
+    fields.event(EventType::PaymentSettled, context.now).map(|event| context.envelope(event))
 }
 
 /// `POST /api/v1/inventory-adjustments` {sku, delta, reason?, reportedQuantity?}.
@@ -83,9 +73,7 @@ pub fn settle_payment(body: &[u8], context: &Context) -> Result<Envelope, Decode
 /// [`DecodeError`] that names the field.
 pub fn adjust_inventory(body: &[u8], context: &Context) -> Result<Envelope, DecodeError> {
     let fields: Fields<'_> = read_object(body)?;
-    fields
-        .event(EventType::InventoryAdjusted, context.now)
-        .map(|event| context.envelope(event))
+    fields.event(EventType::InventoryAdjusted, context.now).map(|event| context.envelope(event))
 }
 
 /// `POST /order`: S4's {id, user_id, total, status, timestamp}. The same order twice is the same event.
@@ -115,10 +103,7 @@ pub fn split_batch(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
         wire::required("orders", read_object::<Batch<'_>>(body)?.orders)?
     };
     if orders.is_empty() || orders.len() > BATCH_ORDERS_MAX {
-        let problem = format!(
-            "has {} entries; 1 to {BATCH_ORDERS_MAX} are allowed",
-            orders.len()
-        );
+        let problem = format!("has {} entries; 1 to {BATCH_ORDERS_MAX} are allowed", orders.len());
         return Err(wire::invalid("orders", problem));
     }
     Ok(orders)
@@ -154,11 +139,7 @@ impl ProductOrder<'_> {
             currency: wire::currency(self.currency.as_ref())?,
             status: OrderStatus::PLACED,
             placed_at: now,
-            items: vec![OrderItem {
-                sku,
-                quantity,
-                unit_price,
-            }],
+            items: vec![OrderItem { sku, quantity, unit_price }],
         })
     }
 }
@@ -170,10 +151,7 @@ mod tests {
     use super::*;
 
     fn context() -> Context {
-        Context {
-            now: Timestamp::now(),
-            correlation_id: CorrelationId::parse("c-1").unwrap(),
-        }
+        Context { now: Timestamp::now(), correlation_id: CorrelationId::parse("c-1").unwrap() }
     }
 
     #[test]
@@ -197,10 +175,7 @@ mod tests {
     #[test]
     fn errors_name_the_field() {
         let reason = |result: Result<Envelope, DecodeError>| result.unwrap_err().to_string();
-        assert_eq!(
-            reason(place_order(b"{}", &context())),
-            "the field userId is missing"
-        );
+        assert_eq!(reason(place_order(b"{}", &context())), "the field userId is missing");
         assert_eq!(
             reason(place_order(
                 br#"{"customer_id":"u","product_id":"p","quantity":0,"price":1}"#,
@@ -209,22 +184,13 @@ mod tests {
             "the field quantity must lie between 1 and 1000000000"
         );
         let negative = br#"{"userId":"u","amount":-1}"#;
-        assert_eq!(
-            reason(place_order(negative, &context())),
-            "the field amount must not be negative"
-        );
+        assert_eq!(reason(place_order(negative, &context())), "the field amount must not be negative");
         assert_eq!(
             reason(settle_payment(br#"{"orderId":"o","amount":1}"#, &context())),
             "the field status is missing"
         );
-        assert_eq!(
-            reason(adjust_inventory(br#"{"sku":"s"}"#, &context())),
-            "the field delta is missing"
-        );
-        assert!(matches!(
-            create_user(b"[]", &context()),
-            Err(DecodeError::UnrecognisedShape)
-        ));
+        assert_eq!(reason(adjust_inventory(br#"{"sku":"s"}"#, &context())), "the field delta is missing");
+        assert!(matches!(create_user(b"[]", &context()), Err(DecodeError::UnrecognisedShape)));
     }
 
     #[test]
@@ -233,11 +199,6 @@ mod tests {
         assert_eq!(split_batch(b" [{}]").unwrap().len(), 1);
         assert!(split_batch(br#"{"orders":[]}"#).is_err());
         let many = format!("[{}]", vec!["{}"; BATCH_ORDERS_MAX + 1].join(","));
-        assert!(
-            split_batch(many.as_bytes())
-                .unwrap_err()
-                .to_string()
-                .contains("1001 entries")
-        );
+        assert!(split_batch(many.as_bytes()).unwrap_err().to_string().contains("1001 entries"));
     }
 }

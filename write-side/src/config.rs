@@ -28,13 +28,7 @@ pub struct LogConfig {
     pub partitions: i32,
 
     /// Consumer group of the projector on Kafka
-    #[arg(
-        long,
-        env = "KAFKA_GROUP_ID",
-        value_name = "NAME",
-        default_value = "millrace",
-        global = true
-    )]
+    #[arg(long, env = "KAFKA_GROUP_ID", value_name = "NAME", default_value = "millrace", global = true)]
     pub kafka_group_id: String,
 
     /// librdkafka properties, passed through: name=value;name=value (for TLS and SASL, say)
@@ -53,14 +47,9 @@ pub struct LogConfig {
 impl LogConfig {
     /// As the log takes them.
     pub fn settings(&self) -> LogSettings {
-        let kafka = KafkaSettings {
-            group: self.kafka_group_id.clone(),
-            properties: self.kafka_properties.clone(),
-        };
-        LogSettings {
-            partitions: self.partitions,
-            kafka,
-        }
+        let kafka =
+            KafkaSettings { group: self.kafka_group_id.clone(), properties: self.kafka_properties.clone() };
+        LogSettings { partitions: self.partitions, kafka }
     }
 }
 
@@ -108,10 +97,7 @@ impl ProjectorConfig {
                 bytes_max: self.batch_bytes_max as usize,
             },
             wait: STEP_WAIT,
-            backoff: Backoff {
-                initial: self.retry_initial_interval,
-                max: self.retry_max_interval,
-            },
+            backoff: Backoff { initial: self.retry_initial_interval, max: self.retry_max_interval },
             breaker: BreakerSettings {
                 failures_max: self.circuit_breaker_max_failures,
                 timeout: self.circuit_breaker_timeout,

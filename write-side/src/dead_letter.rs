@@ -77,11 +77,8 @@ impl DeadLetter {
         event_type: Option<String>,
         now: Timestamp,
     ) -> Self {
-        let redrives: u32 = record
-            .headers
-            .get_str(REDRIVE_COUNT)
-            .and_then(|count| count.parse().ok())
-            .unwrap_or(0);
+        let redrives: u32 =
+            record.headers.get_str(REDRIVE_COUNT).and_then(|count| count.parse().ok()).unwrap_or(0);
         Self {
             topic: record.topic.to_owned(),
             position: record.position,
@@ -102,20 +99,11 @@ impl DeadLetter {
     /// The record that sends the letter through the log again: the same bytes, key and headers, one redrive more.
     pub fn to_record(&self) -> NewRecord {
         let mut headers = Headers::EMPTY;
-        for (name, value) in self
-            .headers
-            .view()
-            .iter()
-            .filter(|(name, _)| *name != REDRIVE_COUNT)
-        {
+        for (name, value) in self.headers.view().iter().filter(|(name, _)| *name != REDRIVE_COUNT) {
             headers.push(name, value);
         }
         headers.push(REDRIVE_COUNT, self.attempts.to_string().as_bytes());
-        NewRecord {
-            key: self.key.clone(),
-            payload: self.payload.clone().unwrap_or_default(),
-            headers,
-        }
+        NewRecord { key: self.key.clone(), payload: self.payload.clone().unwrap_or_default(), headers }
     }
 }
 
@@ -136,12 +124,8 @@ impl Serialize for DeadLetter {
     /// The JSON that `dead-letters show`, the HTTP routes and the Redis list have in common.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (encoding, payload) = Bytes(self.payload.as_deref().unwrap_or_default()).encoded();
-        let headers: std::collections::BTreeMap<_, _> = self
-            .headers
-            .view()
-            .iter()
-            .map(|(name, value)| (name, Bytes(value).encoded().1))
-            .collect();
+        let headers: std::collections::BTreeMap<_, _> =
+            self.headers.view().iter().map(|(name, value)| (name, Bytes(value).encoded().1)).collect();
         let mut letter = serializer.serialize_struct("DeadLetter", 16)?;
         letter.serialize_field("id", &self.position.to_string())?;
         letter.serialize_field("topic", &self.topic)?;
@@ -284,10 +268,7 @@ mod tests {
     fn letter(payload: &[u8], headers: &Headers) -> DeadLetter {
         let record = Record {
             topic: "events",
-            position: Position {
-                partition: 3,
-                offset: 17,
-            },
+            position: Position { partition: 3, offset: 17 },
             appended_at: Timestamp::from_micros(0).unwrap(),
             key: Some(b"k"),
             payload: Some(payload),
@@ -301,16 +282,10 @@ mod tests {
     fn b02_keeps_the_bytes_as_they_came() {
         let json = serde_json::to_value(letter(b"{\"eventId\": }", &Headers::EMPTY)).unwrap();
         assert_eq!(json["payload"], "{\"eventId\": }");
-        assert_eq!(
-            (&json["payloadEncoding"], &json["reason"]),
-            (&"utf-8".into(), &"invalid-json".into())
-        );
+        assert_eq!((&json["payloadEncoding"], &json["reason"]), (&"utf-8".into(), &"invalid-json".into()));
         assert_eq!(json["id"], "3:17");
         let json = serde_json::to_value(letter(b"\xff\x00", &Headers::EMPTY)).unwrap();
-        assert_eq!(
-            (&json["payload"], &json["payloadEncoding"]),
-            (&"/wA=".into(), &"base64".into())
-        );
+        assert_eq!((&json["payload"], &json["payloadEncoding"]), (&"/wA=".into(), &"base64".into()));
     }
 
     #[test]
@@ -330,10 +305,8 @@ mod tests {
 
     #[test]
     fn tells_what_can_be_told() {
-        let letter = letter(
-            br#"{"eventId":"test-456","eventType":"UnknownEvent","timestamp":"x"}"#,
-            &Headers::EMPTY,
-        );
+        let letter =
+            letter(br#"{"eventId":"test-456","eventType":"UnknownEvent","timestamp":"x"}"#, &Headers::EMPTY);
         assert_eq!(letter.event_id.as_deref(), Some("test-456"));
         assert_eq!(letter.event_type.as_deref(), Some("UnknownEvent"));
     }

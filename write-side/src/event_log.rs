@@ -40,10 +40,7 @@ impl FromStr for EventLogUrl {
                 Some((brokers, topic))
                     if !brokers.is_empty() && !topic.is_empty() && !topic.contains('/') =>
                 {
-                    Ok(Self::Kafka {
-                        brokers: brokers.to_owned(),
-                        topic: topic.to_owned(),
-                    })
+                    Ok(Self::Kafka { brokers: brokers.to_owned(), topic: topic.to_owned() })
                 }
                 _ => Err(expected()),
             };

@@ -40,10 +40,7 @@ pub fn router(write_side: WriteSide) -> Router {
         .route("/api/v1/orders", post(commands::order))
         .route("/api/v1/orders/batch", post(commands::order_batch))
         .route("/api/v1/payments", post(commands::payment))
-        .route(
-            "/api/v1/inventory-adjustments",
-            post(commands::inventory_adjustment),
-        )
+        .route("/api/v1/inventory-adjustments", post(commands::inventory_adjustment))
         .route("/api/v1/events", post(commands::events))
         .route("/api/v1/dlq/messages", get(dead_letters::messages))
         .route("/api/v1/dlq/stats", get(dead_letters::stats))
@@ -54,20 +51,12 @@ pub fn router(write_side: WriteSide) -> Router {
 
 /// What is here, for a person.
 async fn index() -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
-        include_str!("http/index.txt"),
-    )
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], include_str!("http/index.txt"))
 }
 
 /// Log and store can be reached, and the projector is not stuck; otherwise what is wrong.
 async fn ready(State(write_side): State<Arc<WriteSide>>) -> Response {
-    let log = write_side
-        .log
-        .ping()
-        .await
-        .err()
-        .map(|error| shared::telemetry::chain(&error));
+    let log = write_side.log.ping().await.err().map(|error| shared::telemetry::chain(&error));
     let wrong: Vec<_> = log.into_iter().chain(write_side.progress.complaint()).collect();
     shared::http::readiness(&wrong)
 }

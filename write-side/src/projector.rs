@@ -3,22 +3,26 @@
 //! It moves past a record only in the transaction that holds its effect or its dead letter. What is wrong with a
 //! record makes a dead letter; what is wrong with the infrastructure makes it wait, and say so. It never sleeps
 //! inside a step, so that tests can step it and the runner decides how to wait.
+//!
+//! While the store takes a large batch, the next one is fetched and decoded. Nothing else happens at the same time.
 
-mod batch;
+mod accounts;
+mod fetched;
 mod progress;
 mod runner;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use shared::Position;
 use shared::metrics::Metrics;
-use shared::{EventType, Position, RecordBatch};
 
 use crate::breaker::{Breaker, BreakerSettings};
 use crate::event_log::{Consumer, EventLog, LogError, PollLimits, Polled};
 use crate::projection::{Applied, ApplyError, Projection, Span};
 use crate::retry::Backoff;
-use batch::Pending;
+use fetched::Fetched;
 
 pub use progress::{Activity, Progress, ProgressReader};
 pub use runner::ProjectorThread;
@@ -71,14 +75,24 @@ pub struct Projector {
     settings: ProjectorSettings,
     metrics: Metrics,
     progress: Progress,
+    /// Around the store.
     breaker: Breaker,
+    /// Polls that failed in a row.
+    log_failures: u32,
     /// Where this projector left the fence of each partition that is assigned to it.
     fences: BTreeMap<i32, Option<i64>>,
     /// Partitions whose checkpoint must be read before anything is read from them.
     unstarted: Vec<i32>,
-    records: RecordBatch,
-    pending: Pending,
+    /// What is being projected.
+    current: Fetched,
+    /// What was fetched meanwhile.
+    next: Fetched,
+    /// What a poll meanwhile found that was no records.
+    found: Option<Result<Polled, LogError>>,
 }
+
+/// Parts below this are applied too fast for it to be worth fetching meanwhile.
+const FETCH_AHEAD_MIN: usize = 2_000;
 
 impl Projector {
     /// A projector at the beginning of its life. Step it, or give it to a [`ProjectorThread`].
@@ -99,10 +113,12 @@ impl Projector {
             metrics,
             progress: Progress::new(log.topic()),
             breaker: Breaker::new(settings.breaker),
+            log_failures: 0,
             fences: BTreeMap::new(),
             unstarted: Vec::new(),
-            records: RecordBatch::new(log.topic()),
-            pending: Pending::default(),
+            current: Fetched::new(log.topic()),
+            next: Fetched::new(log.topic()),
+            found: None,
         })
     }
 
@@ -120,35 +136,34 @@ impl Projector {
         if !closed_for.is_zero() {
             return Ok(Step::Waiting(closed_for));
         }
+        if self.current.is_empty() {
+            std::mem::swap(&mut self.current, &mut self.next);
+        }
         let step = if !self.unstarted.is_empty() {
             self.start_partitions()?
-        } else if self.pending.is_empty() {
+        } else if self.current.is_empty() {
             self.poll()?
         } else {
             self.apply()?
         };
-        self.metrics
-            .circuit_breaker_state
-            .set(self.breaker.state(Instant::now()).as_metric());
+        self.metrics.circuit_breaker_state.set(self.breaker.state(Instant::now()).as_metric());
         Ok(step)
     }
 
-    /// Fetches the next records and decodes them.
+    /// Fetches the next records.
     fn poll(&mut self) -> Result<Step, ProjectorError> {
+        let found = self.found.take();
         let started = Instant::now();
-        match self
-            .consumer
-            .poll(&mut self.records, self.settings.limits, self.settings.wait)
-        {
-            Ok(Polled::Records) if self.records.is_empty() => {
-                self.report_lag();
+        let Self { current, consumer, settings, .. } = self;
+        let found = found.unwrap_or_else(|| current.fill(consumer, settings.limits, settings.wait));
+        match found {
+            Ok(Polled::Records) if self.current.is_empty() => {
+                self.polled();
                 Ok(Step::Idle)
             }
             Ok(Polled::Records) => {
-                self.metrics
-                    .consume_duration
-                    .observe(started.elapsed().as_secs_f64());
-                self.pending.decode(&self.records);
+                self.metrics.consume_duration.observe(started.elapsed().as_secs_f64());
+                self.polled();
                 self.apply()
             }
             Ok(Polled::Assigned(partitions)) => {
@@ -162,26 +177,31 @@ impl Projector {
                 self.unstarted.retain(|partition| !partitions.contains(partition));
                 Ok(Step::Rebalanced)
             }
-            Err(error @ LogError::Unavailable(_)) => Ok(self.infrastructure_failed(&error)),
+            Err(error @ LogError::Unavailable(_)) => Ok(self.log_failed(&error)),
             Err(error @ LogError::Fatal(_)) => Err(ProjectorError::Log(error)),
         }
+    }
+
+    fn polled(&mut self) {
+        self.log_failures = 0;
+        if !self.fences.is_empty() {
+            self.progress.running();
+        }
+        self.report_lag();
     }
 
     /// Reads on in the unstarted partitions from where the tables are projected up to.
     fn start_partitions(&mut self) -> Result<Step, ProjectorError> {
         let checkpoints = match self.projection.checkpoints(&self.topic) {
             Ok(checkpoints) => checkpoints,
-            Err(error @ ApplyError::Transient(_)) => return Ok(self.infrastructure_failed(&error)),
+            Err(error @ ApplyError::Transient(_)) => return Ok(self.store_failed(&error)),
             Err(error) => return Err(ProjectorError::Projection(error)),
         };
-        let positions: Vec<_> = self
-            .unstarted
-            .iter()
-            .map(|partition| (*partition, checkpoints.get(partition).copied()))
-            .collect();
+        let checkpoint = |partition: &i32| (*partition, checkpoints.get(partition).copied());
+        let positions: Vec<_> = self.unstarted.iter().map(checkpoint).collect();
         match self.consumer.start(&positions) {
             Ok(()) => {}
-            Err(error @ LogError::Unavailable(_)) => return Ok(self.infrastructure_failed(&error)),
+            Err(error @ LogError::Unavailable(_)) => return Ok(self.log_failed(&error)),
             Err(error @ LogError::Fatal(_)) => return Err(ProjectorError::Log(error)),
         }
         self.breaker.success();
@@ -191,111 +211,95 @@ impl Projector {
         Ok(Step::Rebalanced)
     }
 
-    /// Applies the next part of what is pending: all of it, unless a broken event is being looked for.
+    /// Applies the next part of what is fetched: all of it, unless a broken event is being looked for.
     fn apply(&mut self) -> Result<Step, ProjectorError> {
-        let Some(part) = self.pending.next_part() else {
-            return Ok(Step::Idle);
-        };
-        let spans = self.pending.spans(&self.records, &part, &self.fences);
-        let batch = self.pending.batch(&self.topic, &part, &spans);
+        let Some(part) = self.current.next_part() else { return Ok(Step::Idle) };
+        let spans = self.current.spans(&part, &self.fences);
+        let batch = self.current.batch(&self.topic, &part, &spans);
         let letters = batch.letters.len() as u64;
-        let started = Instant::now();
-        match self.projection.apply(&batch) {
+        let ahead = part.len() >= FETCH_AHEAD_MIN && self.next.is_empty() && self.found.is_none();
+        let Self { projection, consumer, next, settings, metrics, .. } = self;
+        let mut apply = || {
+            let started = Instant::now();
+            let applied = projection.apply(&batch);
+            metrics.observe_db("apply", started.elapsed());
+            applied
+        };
+        let result = if ahead {
+            let (result, found) = std::thread::scope(|scope| {
+                let applying = scope.spawn(apply);
+                let found = next.fill(consumer, settings.limits, Duration::ZERO);
+                (applying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), found)
+            });
+            self.found = Some(found).filter(|found| !matches!(found, Ok(Polled::Records)));
+            result
+        } else {
+            apply()
+        };
+        match result {
             Ok(applied) => {
-                self.metrics.observe_db("apply", started.elapsed());
                 let records = part.len();
-                self.applied(&spans, applied, letters, part);
+                self.applied(&spans, applied, letters, &part);
                 Ok(Step::Projected(records))
             }
-            Err(error @ ApplyError::Transient(_)) => {
-                self.pending.put_back(part);
-                Ok(self.infrastructure_failed(&error))
-            }
-            Err(error @ ApplyError::Fenced { .. }) => {
-                tracing::warn!(%error, "dropping the batch and reading on from the checkpoints");
-                self.pending.clear();
-                self.unstarted = std::mem::take(&mut self.fences).into_keys().collect();
-                Ok(Step::Fenced)
-            }
-            Err(error @ ApplyError::Poison(_)) => {
-                let single = self.pending.bisect(&self.records, part, &error);
-                if single {
-                    Ok(Step::Projected(0))
-                } else {
-                    self.apply()
-                }
-            }
-            Err(error @ ApplyError::Fatal(_)) => Err(ProjectorError::Projection(error)),
+            Err(error) => self.refused(part, error),
         }
     }
 
     /// Notes a part that is projected now.
-    fn applied(&mut self, spans: &[Span], applied: Applied, letters: u64, part: std::ops::Range<usize>) {
+    fn applied(&mut self, spans: &[Span], applied: Applied, letters: u64, part: &Range<usize>) {
         self.breaker.success();
-        for event_type in EventType::ALL {
-            let (events, duplicates) = (
-                applied.events[event_type as usize],
-                applied.duplicates[event_type as usize],
-            );
-            let count = |status, by| {
-                self.metrics
-                    .events_processed
-                    .with_label_values(&[event_type.as_str(), status])
-                    .inc_by(by);
-            };
-            count("applied", events - duplicates);
-            count("duplicate", duplicates);
-        }
-        self.metrics
-            .events_processed
-            .with_label_values(&["unknown", "dead_letter"])
-            .inc_by(letters);
-        for counter in [&self.metrics.dlq_messages, &self.metrics.dlq_entries] {
-            counter.inc_by(letters);
-        }
-        self.metrics
-            .dlq_depth
-            .add(i64::try_from(letters).unwrap_or(i64::MAX));
-        let now = shared::Timestamp::now();
-        let freshness = self.metrics.freshness.local();
-        for index in part.clone() {
-            freshness.observe(now.seconds_since(self.records.get(index).appended_at).max(0.0));
-        }
-        freshness.flush();
-        self.fences
-            .extend(spans.iter().map(|span| (span.partition, Some(span.next))));
+        accounts::projected(&self.metrics, applied, letters, self.current.appended_at(part));
+        self.fences.extend(spans.iter().map(|span| (span.partition, Some(span.next))));
         self.progress.projected(spans, part.len());
-        let next: Vec<_> = spans
-            .iter()
-            .map(|span| Position {
-                partition: span.partition,
-                offset: span.next,
-            })
-            .collect();
-        self.consumer.commit(&next);
+        let next = |span: &Span| Position { partition: span.partition, offset: span.next };
+        self.consumer.commit(&spans.iter().map(next).collect::<Vec<_>>());
         self.report_lag();
+    }
+
+    /// Decides what becomes of a part of which nothing was projected.
+    fn refused(&mut self, part: Range<usize>, error: ApplyError) -> Result<Step, ProjectorError> {
+        match error {
+            ApplyError::Transient(_) => {
+                self.current.put_back(part);
+                Ok(self.store_failed(&error))
+            }
+            ApplyError::Fenced { .. } => {
+                tracing::warn!(%error, "dropping the batch and reading on from the checkpoints");
+                self.current.clear();
+                self.next.clear();
+                self.unstarted = std::mem::take(&mut self.fences).into_keys().collect();
+                Ok(Step::Fenced)
+            }
+            ApplyError::Poison(_) => {
+                self.current.bisect(part, &error);
+                self.apply()
+            }
+            ApplyError::Fatal(_) => Err(ProjectorError::Projection(error)),
+        }
     }
 
     fn report_lag(&mut self) {
         for (partition, lag) in self.consumer.lag() {
-            self.metrics
-                .consumer_lag
-                .with_label_values(&[&partition.to_string()])
-                .set(lag);
+            self.metrics.consumer_lag.with_label_values(&[&partition.to_string()]).set(lag);
         }
     }
 
-    /// Notes that infrastructure is away, and how long to leave it alone.
-    fn infrastructure_failed(&mut self, error: &(dyn std::error::Error + 'static)) -> Step {
+    fn store_failed(&mut self, error: &ApplyError) -> Step {
         let failures = self.breaker.failure(Instant::now());
         let delay = self.settings.backoff.delay(failures, rand::random());
-        let delay = delay.max(self.breaker.wait(Instant::now()));
-        let cause = shared::telemetry::chain(error);
-        tracing::warn!(
-            failures,
-            retry_in_ms = u64::try_from(delay.as_millis()).ok(),
-            "waiting: {cause}"
-        );
+        self.wait(delay.max(self.breaker.wait(Instant::now())), failures, shared::telemetry::chain(error))
+    }
+
+    fn log_failed(&mut self, error: &LogError) -> Step {
+        self.log_failures = self.log_failures.saturating_add(1);
+        let delay = self.settings.backoff.delay(self.log_failures, rand::random());
+        self.wait(delay, self.log_failures, shared::telemetry::chain(error))
+    }
+
+    /// Says what is waited for, and how long it is left alone.
+    fn wait(&mut self, delay: Duration, failures: u32, cause: String) -> Step {
+        tracing::warn!(failures, retry_in_ms = u64::try_from(delay.as_millis()).ok(), "waiting: {cause}");
         self.progress.waiting(cause);
         Step::Waiting(delay)
     }

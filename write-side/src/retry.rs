@@ -27,19 +27,10 @@ mod tests {
 
     #[test]
     fn doubles_up_to_the_limit() {
-        let backoff = Backoff {
-            initial: Duration::from_secs(1),
-            max: Duration::from_secs(30),
-        };
-        let waits: Vec<_> = (1..=7)
-            .map(|attempt| backoff.delay(attempt, 0.0).as_secs())
-            .collect();
+        let backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(30) };
+        let waits: Vec<_> = (1..=7).map(|attempt| backoff.delay(attempt, 0.0).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
         assert_eq!(backoff.delay(u32::MAX, 0.0), backoff.max);
-        assert_eq!(
-            backoff.delay(2, 1.0),
-            Duration::from_secs(1),
-            "at most half is taken off"
-        );
+        assert_eq!(backoff.delay(2, 1.0), Duration::from_secs(1), "at most half is taken off");
     }
 }

@@ -10,11 +10,18 @@
     reason = "a benchmark"
 )]
 
+mod freshness;
+mod load;
 mod projecting;
+mod reading;
 
 use std::process::Command;
 
-const SECTIONS: [(&str, fn()); 1] = [("projecting", projecting::run)];
+const SECTIONS: [(&str, fn()); 3] = [
+    ("projecting", projecting::run),
+    ("freshness", freshness::run),
+    ("reading", reading::run),
+];
 
 fn main() {
     let arguments: Vec<_> = std::env::args()
@@ -25,7 +32,11 @@ fn main() {
         .iter()
         .find_map(|argument| argument.strip_prefix("part:"))
     {
-        projecting::part(part);
+        match part.split_once('-') {
+            Some(("serve", dir)) => reading::serve_part(dir),
+            Some(("load", what)) => reading::load_part(what),
+            _ => projecting::part(part),
+        }
         return;
     }
     for (name, run) in SECTIONS {

@@ -1,5 +1,7 @@
 //! From the log into the tables: against what the tables alone can take, and against one transaction per event.
 
+mod kafka;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -46,17 +48,21 @@ pub(crate) fn run() {
         events()
     );
     println!("{:<52} {:>10} {:>8} {:>9}", "", "events/s", "× (a)", "peak MB");
+    println!(
+        "{:<52} {:>10.0}",
+        "decoding alone, one core",
+        child("decode-alone")[0]
+    );
     for (name, level) in [("NORMAL", "normal"), ("FULL", "full")] {
-        let raw = child(&format!("raw-{level}"));
-        let projector = child(&format!("projector-{level}"));
-        let single = child(&format!("single-{level}"));
-        let rows = [
-            ("(a) the same upserts from memory", &raw),
-            ("(b) projector from the embedded log", &projector),
-            ("(d) one transaction per event", &single),
+        let parts = [
+            ("(a) the same upserts from memory", "raw"),
+            ("(b) projector from the embedded log", "projector"),
+            ("(c) projector from Kafka's mock cluster", "kafka"),
+            ("(d) one transaction per event", "single"),
         ];
-        for (what, result) in rows {
-            let ratio = result[0] / raw[0];
+        let results = parts.map(|(_, part)| child(&format!("{part}-{level}")));
+        for ((what, _), result) in parts.iter().zip(&results) {
+            let ratio = result[0] / results[0][0];
             println!(
                 "{:<52} {:>10.0} {:>8.2} {:>9.0}",
                 format!("{what}, {name}"),
@@ -65,7 +71,7 @@ pub(crate) fn run() {
                 result[1]
             );
         }
-        println!("{:<52} {:>10.1}", "    b / d", projector[0] / single[0]);
+        println!("{:<52} {:>19.1}", "    b / d", results[1][0] / results[3][0]);
     }
 }
 
@@ -80,6 +86,8 @@ pub(crate) fn part(part: &str) {
     let rate = match what {
         "raw" => raw(dir.path(), synchronous),
         "projector" => projector(dir.path(), synchronous),
+        "kafka" => kafka::rate(dir.path(), synchronous),
+        "coalesce" => coalesce(),
         "decode" => decode(),
         "single" => single(dir.path(), synchronous),
         other => panic!("no part {other}"),
@@ -144,8 +152,7 @@ fn filled_log(dir: &Path) -> EventLog {
 fn projector(dir: &Path, synchronous: Synchronous) -> f64 {
     let log = filled_log(dir);
     let projection = Projection::Sqlite(store(dir, synchronous));
-    let metrics = Metrics::new();
-    let mut projector = Projector::new(&log, projection, SETTINGS, metrics.clone()).unwrap();
+    let mut projector = Projector::new(&log, projection, SETTINGS, Metrics::new()).unwrap();
     let started = Instant::now();
     let mut done = 0;
     while done < events() {
@@ -153,14 +160,20 @@ fn projector(dir: &Path, synchronous: Synchronous) -> f64 {
             done += records;
         }
     }
-    let took = started.elapsed();
-    eprintln!(
-        "of {:.2} s: {:.2} s in the store and coalescing, {:.2} s in the log",
-        took.as_secs_f64(),
-        metrics.db_latency.with_label_values(&["apply"]).get_sample_sum(),
-        metrics.consume_duration.get_sample_sum()
-    );
-    per_second(done, took)
+    per_second(done, started.elapsed())
+}
+
+/// Coalescing alone.
+fn coalesce() -> f64 {
+    let mut simulator = Simulator::new(1);
+    let batch: Vec<Envelope> = (0..BATCH_EVENTS).map(|_| simulator.next_event()).collect();
+    let started = Instant::now();
+    let rounds = events() / BATCH_EVENTS;
+    for _ in 0..rounds {
+        let changes = Changes::of(&batch.iter().collect::<Vec<_>>());
+        assert!(!changes.orders.is_empty());
+    }
+    per_second(rounds * batch.len(), started.elapsed())
 }
 
 /// Decoding alone, from a batch in memory.

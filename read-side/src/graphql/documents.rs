@@ -74,12 +74,7 @@ mod tests {
     #[test]
     fn what_is_refused_is_not_kept() {
         let documents = Documents::default();
-        for text in [
-            "{",
-            "",
-            "{ ...A } fragment A on Query { ...A }",
-            &"{a".repeat(100),
-        ] {
+        for text in ["{", "", "{ ...A } fragment A on Query { ...A }", &"{a".repeat(100)] {
             documents.parse(text).unwrap_err();
         }
         assert!(documents.known().is_empty());

@@ -88,10 +88,8 @@ fn after_line_string(mut text: &[u8]) -> Option<&[u8]> {
 
 /// Measures all operations and all fragments, used or not, for the library checks them all.
 pub(super) fn check_document(document: &ExecutableDocument) -> Result<(), Refusal> {
-    let mut census = Census {
-        fragments: &document.fragments,
-        measured: HashMap::with_capacity(document.fragments.len()),
-    };
+    let mut census =
+        Census { fragments: &document.fragments, measured: HashMap::with_capacity(document.fragments.len()) };
     let mut total = Extent::default();
     for name in document.fragments.keys() {
         total.add(census.fragment(name, 0)?)?;
@@ -172,10 +170,9 @@ impl<'a> Census<'a> {
                     let inside = self.selections(&field.node.selection_set.node, level + 1)?;
                     (inside, is_introspection_list(&field.node.name.node))
                 }
-                Selection::InlineFragment(inline) => (
-                    self.selections(&inline.node.selection_set.node, level + 1)?,
-                    false,
-                ),
+                Selection::InlineFragment(inline) => {
+                    (self.selections(&inline.node.selection_set.node, level + 1)?, false)
+                }
                 Selection::FragmentSpread(spread) => {
                     (self.fragment(&spread.node.fragment_name.node, level + 1)?, false)
                 }
@@ -246,10 +243,7 @@ mod tests {
 
     #[test]
     fn lets_ordinary_queries_pass() {
-        assert_eq!(
-            checked("{ user(id: 1) { ...A ...A } } fragment A on User { name }"),
-            Ok(())
-        );
+        assert_eq!(checked("{ user(id: 1) { ...A ...A } } fragment A on User { name }"), Ok(()));
         assert_eq!(checked("{ ...Unknown }"), Ok(()));
     }
 

@@ -103,11 +103,7 @@ enum Format {
 
 impl Format {
     fn of(headers: &HeaderMap) -> Self {
-        if accepts(headers, GRAPHQL_JSON) {
-            Self::GraphQl
-        } else {
-            Self::Json
-        }
+        if accepts(headers, GRAPHQL_JSON) { Self::GraphQl } else { Self::Json }
     }
 
     fn response(self, answer: &Answer) -> Response {
@@ -121,9 +117,7 @@ impl Format {
         let body = if executed {
             serde_json::to_vec(answer)
         } else {
-            serde_json::to_vec(&NotExecuted {
-                errors: &answer.errors,
-            })
+            serde_json::to_vec(&NotExecuted { errors: &answer.errors })
         };
         let (content_type, status) = match (self, executed) {
             (Self::GraphQl, true) => (GRAPHQL_JSON, StatusCode::OK),
@@ -145,17 +139,13 @@ fn was_executed(answer: &Answer) -> bool {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     content_type.is_some_and(|text| is_media_type(text, JSON))
 }
 
 fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter();
-    let mut ranges = accepted
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|text| text.split(','));
+    let mut ranges = accepted.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
     ranges.any(|range| is_media_type(range, media_type))
 }
 
@@ -173,10 +163,7 @@ mod tests {
     fn the_client_chooses_the_format() {
         for (accept, format) in [
             ("application/graphql-response+json", Format::GraphQl),
-            (
-                "application/json;q=0.9, Application/GraphQL-Response+JSON; charset=utf-8",
-                Format::GraphQl,
-            ),
+            ("application/json;q=0.9, Application/GraphQL-Response+JSON; charset=utf-8", Format::GraphQl),
             ("application/json", Format::Json),
             ("*/*", Format::Json),
         ] {

@@ -50,10 +50,7 @@ fn advance<T>(
     loaders: &Loaders,
     context: &Context<'_>,
 ) -> Poll<Option<T>> {
-    let watch = Arc::new(Watch {
-        woken: AtomicBool::new(false),
-        task: context.waker().clone(),
-    });
+    let watch = Arc::new(Watch { woken: AtomicBool::new(false), task: context.waker().clone() });
     let waker = Waker::from(watch.clone());
     match execution.poll(&mut Context::from_waker(&waker)) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
@@ -145,15 +142,9 @@ fn by_key<K: Hash + Eq, T>(found: Vec<T>, key: impl Fn(&T) -> K) -> HashMap<K, O
 fn by_user(orders: Vec<Order>, limit: u32) -> HashMap<(UserId, u32), Arc<Vec<Order>>> {
     let mut found = HashMap::<_, Vec<Order>>::new();
     for order in orders {
-        found
-            .entry((order.user_id.clone(), limit))
-            .or_default()
-            .push(order);
+        found.entry((order.user_id.clone(), limit)).or_default().push(order);
     }
-    found
-        .into_iter()
-        .map(|(key, orders)| (key, Arc::new(orders)))
-        .collect()
+    found.into_iter().map(|(key, orders)| (key, Arc::new(orders))).collect()
 }
 
 /// Things of one kind by key: each is loaded at most once per request.
@@ -188,10 +179,7 @@ impl<V> Asked<V> {
 
 impl<K: Hash + Eq + Clone, V: Clone + Default> Loader<K, V> {
     fn new() -> Self {
-        Self(Mutex::new(State {
-            wanted: Vec::new(),
-            slots: HashMap::new(),
-        }))
+        Self(Mutex::new(State { wanted: Vec::new(), slots: HashMap::new() }))
     }
 
     /// What is loaded for the key; the default of `V` when there is nothing.

@@ -49,9 +49,7 @@ impl Order {
     /// What was ordered.
     #[graphql(complexity = "list_complexity(ITEMS_ASSUMED, child_complexity)")]
     async fn items(&self) -> Result<Vec<OrderItem>> {
-        self.items
-            .lines()
-            .map_err(|error| masked(&ReadError::Broken(error.into())))
+        self.items.lines().map_err(|error| masked(&ReadError::Broken(error.into())))
     }
 
     /// The payment of the order; null when nobody has told of one.

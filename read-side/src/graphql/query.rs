@@ -35,10 +35,7 @@ impl Query {
         #[graphql(desc = "Ids of the users, at most 100")] ids: Vec<ID>,
     ) -> Result<Vec<Option<Arc<User>>>> {
         if ids.len() > USERS_MAX {
-            return Err(invalid(format!(
-                "ids has {} entries; at most {USERS_MAX} are allowed",
-                ids.len()
-            )));
+            return Err(invalid(format!("ids has {} entries; at most {USERS_MAX} are allowed", ids.len())));
         }
         let keys = ids.iter().map(|id| parse_id(id, UserId::parse));
         let keys = keys.collect::<Result<Vec<_>>>()?;
@@ -73,9 +70,7 @@ pub(super) fn loaders<'a>(context: &Context<'a>) -> &'a Loaders {
 
 /// What a list costs: its entries, each with what is asked of it.
 pub(super) fn list_complexity(entries: usize, of_each: usize) -> usize {
-    entries
-        .saturating_mul(of_each.saturating_add(1))
-        .saturating_add(1)
+    entries.saturating_mul(of_each.saturating_add(1)).saturating_add(1)
 }
 
 fn parse_id<T>(id: &ID, parse: fn(&str) -> std::result::Result<T, InvalidId>) -> Result<T> {

@@ -47,15 +47,8 @@ impl User {
         let limit = u32::try_from(limit)
             .ok()
             .filter(|_| (1..=RECENT_ORDERS_MAX).contains(&limit))
-            .ok_or_else(|| {
-                invalid(format!(
-                    "limit is {limit}; it must be from 1 to {RECENT_ORDERS_MAX}"
-                ))
-            })?;
-        loaders(context)
-            .recent_orders
-            .load((self.user_id.clone(), limit))
-            .await
+            .ok_or_else(|| invalid(format!("limit is {limit}; it must be from 1 to {RECENT_ORDERS_MAX}")))?;
+        loaders(context).recent_orders.load((self.user_id.clone(), limit)).await
     }
 }
 

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use rusqlite::config::DbConfig;
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, Params, Row};
 use shared::event::PaymentStatus;
@@ -52,20 +51,12 @@ impl SqliteReadModel {
         if !path.exists() {
             return Err(OpenError::Missing(path.to_owned()));
         }
-        let refused = |source| OpenError::Sqlite {
-            path: path.to_owned(),
-            source,
-        };
-        let connection = connect(path).map_err(refused)?;
-        let version: u32 = connection
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .map_err(refused)?;
+        let refused = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        let connection = open_reader(path, CACHE_BYTES).map_err(refused)?;
+        let version: u32 =
+            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(refused)?;
         check_version(path, version as usize)?;
-        Ok(Self {
-            path: path.to_owned(),
-            idle: Mutex::new(vec![connection]),
-            metrics,
-        })
+        Ok(Self { path: path.to_owned(), idle: Mutex::new(vec![connection]), metrics })
     }
 
     pub(super) fn users(&self, ids: &[UserId]) -> Result<Vec<User>, ReadError> {
@@ -117,7 +108,7 @@ impl SqliteReadModel {
         view: fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Vec<T>> {
         let idle = self.idle().pop();
-        let connection = idle.map_or_else(|| connect(&self.path), Ok)?;
+        let connection = idle.map_or_else(|| open_reader(&self.path, CACHE_BYTES), Ok)?;
         let rows = connection
             .prepare_cached(sql)?
             .query_map(parameters, view)?
@@ -133,14 +124,6 @@ impl SqliteReadModel {
         // A list of connections is whole at any moment, so a panic elsewhere does not spoil it.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = open_reader(path, CACHE_BYTES)?;
-    // Plans do not depend on parameters. Otherwise SQLite plans a statement with `LIMIT ?` anew each time the limit is
-    // bound, which costs several times what running it does.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    Ok(connection)
 }
 
 fn check_version(path: &Path, found: usize) -> Result<(), OpenError> {
@@ -181,46 +164,28 @@ fn order(row: &Row<'_>) -> rusqlite::Result<Order> {
 
 /// The columns from 7 on; a payment has a status, so NULL there is the outer join saying that there is none.
 fn payment(row: &Row<'_>) -> rusqlite::Result<Option<Payment>> {
-    let Some(status) = row
-        .get_ref(7)?
-        .as_str_or_null()
-        .map_err(|error| unreadable(7, error))?
-    else {
+    let Some(status) = row.get_ref(7)?.as_str_or_null().map_err(|error| unreadable(7, error))? else {
         return Ok(None);
     };
     Ok(Some(Payment {
         status: PaymentStatus::parse(status).ok_or_else(|| unreadable(7, FromSqlError::InvalidType))?,
-        payment_id: match row
-            .get_ref(8)?
-            .as_str_or_null()
-            .map_err(|error| unreadable(8, error))?
-        {
+        payment_id: match row.get_ref(8)?.as_str_or_null().map_err(|error| unreadable(8, error))? {
             Some(text) => Some(PaymentId::parse(text).map_err(|error| unreadable(8, error))?),
             None => None,
         },
         amount: amount(9, row.get(9)?)?,
         currency: row.get(10)?,
         method: row.get(11)?,
-        settled_at: row
-            .get::<_, Option<i64>>(12)?
-            .map(|micros| timestamp(12, micros))
-            .transpose()?,
+        settled_at: row.get::<_, Option<i64>>(12)?.map(|micros| timestamp(12, micros)).transpose()?,
     }))
 }
 
 fn inventory_item(row: &Row<'_>) -> rusqlite::Result<InventoryItem> {
-    Ok(InventoryItem {
-        sku: id(row, 0, Sku::parse)?,
-        quantity: row.get(1)?,
-        reported_quantity: row.get(2)?,
-    })
+    Ok(InventoryItem { sku: id(row, 0, Sku::parse)?, quantity: row.get(1)?, reported_quantity: row.get(2)? })
 }
 
 fn id<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> Result<T, InvalidId>) -> rusqlite::Result<T> {
-    let text = row
-        .get_ref(column)?
-        .as_str()
-        .map_err(|error| unreadable(column, error))?;
+    let text = row.get_ref(column)?.as_str().map_err(|error| unreadable(column, error))?;
     parse(text).map_err(|error| unreadable(column, error))
 }
 
@@ -258,7 +223,7 @@ mod tests {
         let path = directory.path().join("read-model.db");
         let mut writer = Connection::open(&path).unwrap();
         shared::sqlite::migrate(&mut writer, READ_MODEL_SCHEMA).unwrap();
-        let connection = connect(&path).unwrap();
+        let connection = open_reader(&path, CACHE_BYTES).unwrap();
         for limit in [5, 1, 100] {
             let mut statement = connection.prepare_cached(RECENT_ORDERS).unwrap();
             let rows = statement.query_map(("[]", limit), order).unwrap();
@@ -273,10 +238,7 @@ mod tests {
         shared::sqlite::migrate(&mut connection, READ_MODEL_SCHEMA).unwrap();
         for (sql, steps) in [
             (USERS, vec!["SEARCH u USING PRIMARY KEY"]),
-            (
-                ORDERS,
-                vec!["SEARCH o USING PRIMARY KEY", "SEARCH p USING PRIMARY KEY"],
-            ),
+            (ORDERS, vec!["SEARCH o USING PRIMARY KEY", "SEARCH p USING PRIMARY KEY"]),
             (
                 RECENT_ORDERS,
                 vec![

@@ -47,46 +47,23 @@ async fn the_schema_is_served_as_text() {
 #[tokio::test]
 async fn user_with_orders() {
     let read_side = ReadSide::seeded();
-    let found = data(
-        &read_side,
-        &example("user_with_orders.graphql"),
-        json!({"id": "customer-2"}),
-    )
-    .await;
+    let found = data(&read_side, &example("user_with_orders.graphql"), json!({"id": "customer-2"})).await;
     let user = &found["user"];
     assert_eq!(user["name"], "Leonie Köhler");
     assert_eq!(user["createdAt"], "2026-01-01T00:00:00Z");
     let orders = user["recentOrders"].as_array().unwrap();
-    let ids: Vec<_> = orders
-        .iter()
-        .map(|order| order["orderId"].as_str().unwrap())
-        .collect();
-    assert_eq!(
-        ids,
-        ["invoice-7", "invoice-6", "invoice-5", "invoice-4", "invoice-3"]
-    );
+    let ids: Vec<_> = orders.iter().map(|order| order["orderId"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["invoice-7", "invoice-6", "invoice-5", "invoice-4", "invoice-3"]);
     assert_eq!(orders[0]["amount"], "0.99");
-    assert_eq!(
-        orders[0]["payment"],
-        json!({"status": "PENDING", "settledAt": null})
-    );
+    assert_eq!(orders[0]["payment"], json!({"status": "PENDING", "settledAt": null}));
     assert_eq!(orders[1]["payment"], json!(null));
-    assert_eq!(
-        orders[2]["payment"],
-        json!({"status": "FAILED", "settledAt": "2026-01-05T00:00:01Z"})
-    );
+    assert_eq!(orders[2]["payment"], json!({"status": "FAILED", "settledAt": "2026-01-05T00:00:01Z"}));
 }
 
 #[tokio::test]
 async fn users_batch_costs_two_statements() {
     let read_side = ReadSide::seeded();
-    let ids = json!([
-        "customer-59",
-        "nobody",
-        "customer-2",
-        "customer-61",
-        "customer-59"
-    ]);
+    let ids = json!(["customer-59", "nobody", "customer-2", "customer-61", "customer-59"]);
     let found = data(&read_side, &example("users_batch.graphql"), json!({ "ids": ids })).await;
     let users = found["users"].as_array().unwrap();
     let names: Vec<_> = users.iter().map(|user| user["name"].as_str()).collect();
@@ -95,10 +72,7 @@ async fn users_batch_costs_two_statements() {
     assert_eq!(users[2]["recentOrders"].as_array().unwrap().len(), 5);
     assert_eq!(users[3]["recentOrders"], json!([]));
     assert_eq!(users[0]["recentOrders"][0]["payment"]["status"], "SETTLED");
-    assert_eq!(
-        statements(&read_side),
-        [("users", 1), ("orders", 0), ("recent_orders", 1)]
-    );
+    assert_eq!(statements(&read_side), [("users", 1), ("orders", 0), ("recent_orders", 1)]);
 }
 
 fn statements(read_side: &ReadSide) -> [(&'static str, u64); 3] {
@@ -120,19 +94,13 @@ async fn any_number_of_users_costs_two_statements() {
         assert_eq!(user["userId"], json!(id));
         assert_eq!(user["recentOrders"].as_array().unwrap().len(), 5);
     }
-    assert_eq!(
-        statements(&read_side),
-        [("users", 1), ("orders", 0), ("recent_orders", 1)]
-    );
+    assert_eq!(statements(&read_side), [("users", 1), ("orders", 0), ("recent_orders", 1)]);
 
     // Down and up again: the users of the orders are those already loaded.
     let query = "query ($ids: [ID!]!) { users(ids: $ids) { recentOrders(limit: 2) { user { name } } } }";
     let found = data(&read_side, query, json!({ "ids": ids[..60] })).await;
     assert_eq!(found["users"][59]["recentOrders"][1]["user"]["name"], "n");
-    assert_eq!(
-        statements(&read_side),
-        [("users", 2), ("orders", 0), ("recent_orders", 2)]
-    );
+    assert_eq!(statements(&read_side), [("users", 2), ("orders", 0), ("recent_orders", 2)]);
 }
 
 #[tokio::test]
@@ -146,26 +114,15 @@ async fn aliases_are_loaded_together() {
     let found = data(&read_side, query, json!({})).await;
     assert_eq!(found["a"]["user"]["few"], json!([{"orderId": "invoice-7"}]));
     assert_eq!(found["a"]["user"]["many"].as_array().unwrap().len(), 7);
-    assert_eq!(
-        found["b"]["user"]["recentOrders"],
-        json!([{"orderId": "invoice-20"}])
-    );
+    assert_eq!(found["b"]["user"]["recentOrders"], json!([{"orderId": "invoice-20"}]));
     assert_eq!(found["c"]["orderId"], "invoice-1");
-    assert_eq!(
-        statements(&read_side),
-        [("users", 1), ("orders", 1), ("recent_orders", 2)]
-    );
+    assert_eq!(statements(&read_side), [("users", 1), ("orders", 1), ("recent_orders", 2)]);
 }
 
 #[tokio::test]
 async fn order_with_user_shows_every_digit() {
     let read_side = ReadSide::seeded();
-    let found = data(
-        &read_side,
-        &example("order_with_user.graphql"),
-        json!({"id": "invoice-20"}),
-    )
-    .await;
+    let found = data(&read_side, &example("order_with_user.graphql"), json!({"id": "invoice-20"})).await;
     let order = &found["order"];
     assert_eq!(order["amount"], "922337203685477.5807");
     assert_eq!(order["user"]["name"], "Puja Srivastava");
@@ -206,12 +163,7 @@ async fn inventory_item() {
 #[tokio::test]
 async fn operations_are_measured_by_a_bounded_set_of_names() {
     let read_side = ReadSide::seeded();
-    for query in [
-        "query InventoryItem { __typename }",
-        "query Mine { __typename }",
-        "{ __typename }",
-        "{",
-    ] {
+    for query in ["query InventoryItem { __typename }", "query Mine { __typename }", "{ __typename }", "{"] {
         read_side.query(query, json!({})).await;
     }
     let metrics = read_side.get("/metrics").await.text().to_owned();

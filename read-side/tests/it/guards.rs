@@ -27,26 +27,17 @@ async fn a_fragment_bomb_is_refused_before_anything_checks_it() {
     let (message, code) = refusal(&read_side, &fragment_bomb(), json!({})).await;
     assert!(message.contains("5000 selections"), "{message}");
     assert_eq!(code, "QUERY_TOO_LARGE");
-    let by_get = fragment_bomb()
-        .replace('{', "%7B")
-        .replace('}', "%7D")
-        .replace('"', "%22")
-        .replace(' ', "+");
+    let by_get =
+        fragment_bomb().replace('{', "%7B").replace('}', "%7D").replace('"', "%22").replace(' ', "+");
     let answer = read_side.get(&format!("/graphql?query={by_get}")).await;
-    assert_eq!(
-        answer.json()["errors"][0]["extensions"]["code"],
-        "QUERY_TOO_LARGE"
-    );
+    assert_eq!(answer.json()["errors"][0]["extensions"]["code"], "QUERY_TOO_LARGE");
 }
 
 #[tokio::test]
 async fn queries_that_ask_for_too_much_are_refused() {
     let read_side = ReadSide::seeded();
     let nested = |times: usize| {
-        let (open, close) = (
-            "recentOrders(limit: 1) { user { ".repeat(times),
-            "} }".repeat(times),
-        );
+        let (open, close) = ("recentOrders(limit: 1) { user { ".repeat(times), "} }".repeat(times));
         format!(r#"{{ user(id: "customer-2") {{ {open} name {close} }} }}"#)
     };
     let ids: Vec<_> = (0..101).map(|n| format!("u-{n}")).collect();
@@ -104,22 +95,10 @@ async fn arguments_are_checked_as_rest_checks_them() {
         (&long, "65 characters"),
         (r#"{ order(id: "a'--") { status } }"#, "[A-Za-z0-9._:@-]{1,64}"),
         (r#"{ inventoryItem(sku: "🌸") { sku } }"#, "🌸"),
-        (
-            r#"{ users(ids: ["customer-2", "a b"]) { name } }"#,
-            "[A-Za-z0-9._:@-]{1,64}",
-        ),
-        (
-            r#"{ user(id: "customer-2") { recentOrders(limit: 0) { orderId } } }"#,
-            "from 1 to 100",
-        ),
-        (
-            r#"{ user(id: "customer-2") { recentOrders(limit: 101) { orderId } } }"#,
-            "from 1 to 100",
-        ),
-        (
-            r#"{ user(id: "customer-2") { recentOrders(limit: -1) { orderId } } }"#,
-            "from 1 to 100",
-        ),
+        (r#"{ users(ids: ["customer-2", "a b"]) { name } }"#, "[A-Za-z0-9._:@-]{1,64}"),
+        (r#"{ user(id: "customer-2") { recentOrders(limit: 0) { orderId } } }"#, "from 1 to 100"),
+        (r#"{ user(id: "customer-2") { recentOrders(limit: 101) { orderId } } }"#, "from 1 to 100"),
+        (r#"{ user(id: "customer-2") { recentOrders(limit: -1) { orderId } } }"#, "from 1 to 100"),
     ] {
         let (message, code) = refusal(&read_side, query, json!({})).await;
         assert!(message.contains(words), "{words} not in {message}");
@@ -129,23 +108,14 @@ async fn arguments_are_checked_as_rest_checks_them() {
         let query =
             format!(r#"{{ user(id: "customer-2") {{ recentOrders(limit: {limit}) {{ orderId }} }} }}"#);
         let answer = read_side.query(&query, json!({})).await;
-        assert!(
-            answer.json()["errors"][0]["message"]
-                .as_str()
-                .unwrap()
-                .contains("Int"),
-            "{}",
-            answer.text()
-        );
+        assert!(answer.json()["errors"][0]["message"].as_str().unwrap().contains("Int"), "{}", answer.text());
     }
 }
 
 #[tokio::test]
 async fn introspection_as_editors_ask_it_is_answered_but_no_bomb_of_it() {
     let read_side = ReadSide::seeded();
-    let answer = read_side
-        .query(include_str!("introspection.graphql"), json!({}))
-        .await;
+    let answer = read_side.query(include_str!("introspection.graphql"), json!({})).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert!(answer.text().contains(r#""name":"recentOrders""#));
     let nested = "fields { type { ".repeat(4) + "name" + &"} }".repeat(4);

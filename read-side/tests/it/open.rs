@@ -15,33 +15,20 @@ fn a_database_that_cannot_serve_is_refused_at_start() {
         ReadModel::open(&url, Metrics::new()).unwrap_err().to_string()
     };
     let missing = refusal();
-    assert!(
-        missing.contains("read-model.db") && missing.contains("millrace migrate"),
-        "{missing}"
-    );
+    assert!(missing.contains("read-model.db") && missing.contains("millrace migrate"), "{missing}");
     assert!(!path.exists(), "a reader makes no database");
 
     let empty = rusqlite::Connection::open(&path).unwrap();
     empty.execute_batch("CREATE TABLE a (x)").unwrap();
     let old = refusal();
-    assert!(
-        old.contains("version 0") && old.contains("millrace migrate"),
-        "{old}"
-    );
+    assert!(old.contains("version 0") && old.contains("millrace migrate"), "{old}");
 
     empty.pragma_update(None, "user_version", 1000).unwrap();
     let new = refusal();
-    assert!(
-        new.contains("version 1000") && new.contains("newer program"),
-        "{new}"
-    );
+    assert!(new.contains("version 1000") && new.contains("newer program"), "{new}");
 
     drop(empty);
-    std::fs::write(
-        &path,
-        "no database at all, but long enough to be taken for one".repeat(20),
-    )
-    .unwrap();
+    std::fs::write(&path, "no database at all, but long enough to be taken for one".repeat(20)).unwrap();
     let damaged = refusal();
     assert!(damaged.contains("cannot be read"), "{damaged}");
 }
@@ -52,17 +39,9 @@ async fn rows_that_cannot_be_shown_are_our_fault_and_stay_hidden() {
     let broken = "UPDATE orders SET items = '[{' WHERE order_id = 'invoice-1';
                   UPDATE users SET occurred_at = 9223372036854775807 WHERE user_id = 'customer-2'";
     drop(database(&read_side.path(), broken));
-    read_side
-        .get("/orders/invoice-1")
-        .await
-        .assert_problem(500, &["internal"]);
-    read_side
-        .get("/users/customer-2")
-        .await
-        .assert_problem(500, &["internal"]);
-    let answer = read_side
-        .query("{ user(id: \"customer-2\") { name } }", serde_json::json!({}))
-        .await;
+    read_side.get("/orders/invoice-1").await.assert_problem(500, &["internal"]);
+    read_side.get("/users/customer-2").await.assert_problem(500, &["internal"]);
+    let answer = read_side.query("{ user(id: \"customer-2\") { name } }", serde_json::json!({})).await;
     assert_eq!(answer.json()["errors"][0]["message"], "Internal error.");
     assert_eq!(answer.json()["errors"][0]["extensions"]["code"], "INTERNAL");
     read_side.get("/orders/invoice-20").await.json();

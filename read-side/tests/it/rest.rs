@@ -22,14 +22,8 @@ async fn a_user_comes_with_the_last_five_orders_newest_first() {
         })
     );
     let orders = json["recentOrders"].as_array().unwrap();
-    let ids: Vec<_> = orders
-        .iter()
-        .map(|order| order["orderId"].as_str().unwrap())
-        .collect();
-    assert_eq!(
-        ids,
-        ["invoice-7", "invoice-6", "invoice-5", "invoice-4", "invoice-3"]
-    );
+    let ids: Vec<_> = orders.iter().map(|order| order["orderId"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["invoice-7", "invoice-6", "invoice-5", "invoice-4", "invoice-3"]);
     assert_eq!(
         orders[0],
         json!({
@@ -76,23 +70,14 @@ async fn an_order_has_its_payment_beside_it_and_every_digit() {
 async fn recent_users_are_listed_newest_first() {
     let read_side = ReadSide::seeded();
     for (path, ids) in [
-        (
-            "/users/recent",
-            &["customer-61", "customer-60", "customer-59", "customer-2"][..],
-        ),
+        ("/users/recent", &["customer-61", "customer-60", "customer-59", "customer-2"][..]),
         ("/users/recent?limit=2", &["customer-61", "customer-60"]),
-        (
-            "/users/recent?limit=100",
-            &["customer-61", "customer-60", "customer-59", "customer-2"],
-        ),
+        ("/users/recent?limit=100", &["customer-61", "customer-60", "customer-59", "customer-2"]),
     ] {
         let answer = read_side.get(path).await;
         let json = answer.json();
         let users = json["users"].as_array().unwrap();
-        let found: Vec<_> = users
-            .iter()
-            .map(|user| user["userId"].as_str().unwrap())
-            .collect();
+        let found: Vec<_> = users.iter().map(|user| user["userId"].as_str().unwrap()).collect();
         assert_eq!(found, ids, "{path}");
     }
     let newest = read_side.get("/users/recent").await.json();
@@ -103,15 +88,9 @@ async fn recent_users_are_listed_newest_first() {
 async fn stock_is_an_integer_of_64_bits() {
     let read_side = ReadSide::seeded();
     let text = read_side.get("/inventory/track-2").await.text().to_owned();
-    assert_eq!(
-        text,
-        r#"{"item":{"sku":"track-2","quantity":9007199254740993,"reportedQuantity":40}}"#
-    );
+    assert_eq!(text, r#"{"item":{"sku":"track-2","quantity":9007199254740993,"reportedQuantity":40}}"#);
     let below_zero = read_side.get("/inventory/track-3").await.json();
-    assert_eq!(
-        below_zero["item"],
-        json!({"sku": "track-3", "quantity": -5, "reportedQuantity": null})
-    );
+    assert_eq!(below_zero["item"], json!({"sku": "track-3", "quantity": -5, "reportedQuantity": null}));
 }
 
 #[tokio::test]
@@ -169,10 +148,7 @@ async fn what_every_service_has_is_there() {
     assert!(landing.header(header::CONTENT_TYPE).starts_with("text/html"));
     for link in landing.text().split("href=\"").skip(1) {
         let path = link.split('"').next().unwrap();
-        assert!(
-            read_side.get(path).await.status != StatusCode::METHOD_NOT_ALLOWED,
-            "{path}"
-        );
+        assert!(read_side.get(path).await.status != StatusCode::METHOD_NOT_ALLOWED, "{path}");
     }
     read_side.get("/users/customer-2").await;
     let metrics = read_side.get("/metrics").await.text().to_owned();

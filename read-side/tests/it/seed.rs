@@ -41,11 +41,7 @@ impl ReadSide {
         drop(database(&path, include_str!("seed.sql")));
         let metrics = Metrics::new();
         let read_model = ReadModel::open(&ReadModelUrl::Sqlite(path), metrics.clone()).unwrap();
-        Self {
-            router: read_side::http::router(read_model, &metrics),
-            metrics,
-            directory,
-        }
+        Self { router: read_side::http::router(read_model, &metrics), metrics, directory }
     }
 
     pub(crate) fn path(&self) -> PathBuf {

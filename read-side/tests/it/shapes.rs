@@ -9,9 +9,8 @@ use crate::seed::{Answer, ReadSide};
 const QUERY: &str = r#"{"query":"{ user(id: \"customer-60\") { name } }"}"#;
 
 async fn post(read_side: &ReadSide, content_type: &str, accept: &str, body: impl Into<Body>) -> Answer {
-    let request = Request::post("/graphql")
-        .header(header::CONTENT_TYPE, content_type)
-        .header(header::ACCEPT, accept);
+    let request =
+        Request::post("/graphql").header(header::CONTENT_TYPE, content_type).header(header::ACCEPT, accept);
     read_side.send(request.body(body.into()).unwrap()).await
 }
 
@@ -50,44 +49,22 @@ async fn names_of_any_script_come_back_as_they_are() {
 async fn only_one_json_object_of_bounded_size_is_read() {
     let read_side = ReadSide::seeded();
     let accept = "application/json";
-    for content_type in [
-        "text/plain",
-        "application/graphql",
-        "multipart/form-data; boundary=x",
-        "application/jsonp",
-    ] {
-        post(&read_side, content_type, accept, QUERY)
-            .await
-            .assert_problem(415, &["application/json"]);
+    for content_type in
+        ["text/plain", "application/graphql", "multipart/form-data; boundary=x", "application/jsonp"]
+    {
+        post(&read_side, content_type, accept, QUERY).await.assert_problem(415, &["application/json"]);
     }
     let without = Request::post("/graphql").body(Body::from(QUERY)).unwrap();
-    read_side
-        .send(without)
-        .await
-        .assert_problem(415, &["application/json"]);
-    for body in [
-        "",
-        "{",
-        "[]",
-        "null",
-        "\"x\"",
-        r#"{"query":5}"#,
-        r#"{"query":"{a}","variables":[1]}"#,
-        "{}",
-    ] {
-        post(&read_side, accept, accept, body)
-            .await
-            .assert_problem(400, &["malformed"]);
+    read_side.send(without).await.assert_problem(415, &["application/json"]);
+    for body in ["", "{", "[]", "null", "\"x\"", r#"{"query":5}"#, r#"{"query":"{a}","variables":[1]}"#, "{}"]
+    {
+        post(&read_side, accept, accept, body).await.assert_problem(400, &["malformed"]);
     }
     let batch = format!("[{QUERY}]");
-    post(&read_side, accept, accept, batch)
-        .await
-        .assert_problem(400, &["malformed"]);
+    post(&read_side, accept, accept, batch).await.assert_problem(400, &["malformed"]);
 
     let ten_megabytes = "x".repeat(10_000_000);
-    post(&read_side, accept, accept, ten_megabytes.clone())
-        .await
-        .assert_problem(413, &["65536"]);
+    post(&read_side, accept, accept, ten_megabytes.clone()).await.assert_problem(413, &["65536"]);
     let announced = Request::post("/graphql")
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::CONTENT_LENGTH, ten_megabytes.len())
@@ -102,32 +79,13 @@ async fn get_executes_queries() {
     let read_side = ReadSide::seeded();
     let query = "query+A($id:ID!)%7Buser(id:$id)%7Bname%7D%7Dquery+B%7B__typename%7D";
     let variables = "%7B%22id%22:%22customer-59%22%7D";
-    let answer = read_side
-        .get(&format!(
-            "/graphql?query={query}&operationName=A&variables={variables}"
-        ))
-        .await;
-    assert_eq!(
-        answer.json(),
-        json!({"data": {"user": {"name": "Puja Srivastava"}}})
-    );
-    let answer = read_side
-        .get(&format!("/graphql?query={query}&operationName=C"))
-        .await;
-    assert!(
-        answer.json()["errors"][0]["message"]
-            .as_str()
-            .unwrap()
-            .contains("Unknown operation")
-    );
-    read_side
-        .get("/graphql")
-        .await
-        .assert_problem(400, &["query is missing"]);
-    read_side
-        .get("/graphql?query=%7Ba%7D&variables=5")
-        .await
-        .assert_problem(400, &["variables"]);
+    let answer =
+        read_side.get(&format!("/graphql?query={query}&operationName=A&variables={variables}")).await;
+    assert_eq!(answer.json(), json!({"data": {"user": {"name": "Puja Srivastava"}}}));
+    let answer = read_side.get(&format!("/graphql?query={query}&operationName=C")).await;
+    assert!(answer.json()["errors"][0]["message"].as_str().unwrap().contains("Unknown operation"));
+    read_side.get("/graphql").await.assert_problem(400, &["query is missing"]);
+    read_side.get("/graphql?query=%7Ba%7D&variables=5").await.assert_problem(400, &["variables"]);
     let long = format!("/graphql?query={}", "x".repeat(65_000 / 2 * 3));
     read_side.get(&long[..65_530]).await.json();
 }
@@ -136,9 +94,7 @@ async fn get_executes_queries() {
 async fn a_browser_gets_an_editor_that_needs_nothing_from_the_net() {
     let read_side = ReadSide::seeded();
     let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
-    let request = Request::get("/graphql")
-        .header(header::ACCEPT, accept)
-        .body(Body::empty());
+    let request = Request::get("/graphql").header(header::ACCEPT, accept).body(Body::empty());
     let answer = read_side.send(request.unwrap()).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert!(answer.header(header::CONTENT_TYPE).starts_with("text/html"));

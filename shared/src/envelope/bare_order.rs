@@ -42,12 +42,7 @@ pub(super) fn decode(text: &str, topic: &str, key: Option<&[u8]>) -> Result<Deco
     let timestamp = body.timestamp.as_deref().unwrap_or_default();
     let event_id = event_id(topic, key, timestamp, text);
     let other_keys = vec![order.user_id.as_str().into()];
-    let envelope = Envelope {
-        event_id,
-        occurred_at,
-        correlation_id: None,
-        event: Event::OrderPlaced(order),
-    };
+    let envelope = Envelope { event_id, occurred_at, correlation_id: None, event: Event::OrderPlaced(order) };
     Ok(Decoded { envelope, other_keys })
 }
 

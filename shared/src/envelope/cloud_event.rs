@@ -84,24 +84,14 @@ fn decode(attributes: &Attributes<'_>, data: Option<&str>) -> Result<Decoded, De
     let correlation_id = wire::optional_text("correlationId", attributes.correlation_id)?;
     let fields: Fields<'_> = wire::from_json(wire::required("data", data)?)?;
     let event = fields.event(event_type, occurred_at)?;
-    let envelope = Envelope {
-        event_id,
-        occurred_at,
-        correlation_id,
-        event,
-    };
-    Ok(Decoded {
-        envelope,
-        other_keys: Vec::new(),
-    })
+    let envelope = Envelope { event_id, occurred_at, correlation_id, event };
+    Ok(Decoded { envelope, other_keys: Vec::new() })
 }
 
 /// A schema that is named must be the one we know: `/schemas/<type>/1`.
 fn check_schema(event_type: EventType, schema: Option<&str>) -> Result<(), DecodeError> {
     let known = |schema: &str| {
-        schema
-            .strip_prefix("/schemas/")
-            .and_then(|rest| rest.split_once('/'))
+        schema.strip_prefix("/schemas/").and_then(|rest| rest.split_once('/'))
             == Some((event_type.as_str(), "1"))
     };
     match schema {

@@ -71,12 +71,7 @@ pub(super) fn decode(text: &str) -> Result<Decoded, DecodeError> {
     }?;
     let ids = [&body.event_id, &body.user_id, &body.payment_id];
     let other_keys = ids.into_iter().flatten().map(|id| Box::from(&**id)).collect();
-    let envelope = Envelope {
-        event_id,
-        occurred_at,
-        correlation_id: None,
-        event,
-    };
+    let envelope = Envelope { event_id, occurred_at, correlation_id: None, event };
     Ok(Decoded { envelope, other_keys })
 }
 
@@ -118,15 +113,11 @@ impl FlatCamel<'_> {
 
     fn adjustment(&self) -> Result<InventoryAdjusted, DecodeError> {
         let quantity = wire::whole("quantity", self.quantity, 0..=QUANTITY_MAX)?;
-        let delta = wire::parsed(
-            "adjustmentType",
-            self.adjustment_type.as_ref(),
-            |text| match text {
-                "add" => Ok(quantity),
-                "subtract" => Ok(-quantity),
-                _ => Err("must be add or subtract"),
-            },
-        )?;
+        let delta = wire::parsed("adjustmentType", self.adjustment_type.as_ref(), |text| match text {
+            "add" => Ok(quantity),
+            "subtract" => Ok(-quantity),
+            _ => Err("must be add or subtract"),
+        })?;
         Ok(InventoryAdjusted {
             sku: wire::id("sku", self.sku.as_ref())?,
             delta,

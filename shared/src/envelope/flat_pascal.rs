@@ -63,12 +63,7 @@ pub(super) fn decode(
     }?;
     let ids = [&body.event_id, &body.user_id, &body.payment_id];
     let other_keys = ids.into_iter().flatten().map(|id| Box::from(&**id)).collect();
-    let envelope = Envelope {
-        event_id,
-        occurred_at,
-        correlation_id: None,
-        event,
-    };
+    let envelope = Envelope { event_id, occurred_at, correlation_id: None, event };
     Ok(Decoded { envelope, other_keys })
 }
 

@@ -73,37 +73,15 @@ pub(super) fn decode(text: &str) -> Result<Decoded, DecodeError> {
     if let Some(status) = told {
         placed.status = status;
     }
-    if body
-        .aggregate_id
-        .as_ref()
-        .is_some_and(|id| **id != *placed.order_id.as_str())
-    {
-        return Err(wire::invalid(
-            "aggregate_id",
-            "names another order than data.order.id",
-        ));
+    if body.aggregate_id.as_ref().is_some_and(|id| **id != *placed.order_id.as_str()) {
+        return Err(wire::invalid("aggregate_id", "names another order than data.order.id"));
     }
-    let event_id = event_id(
-        wire::required("event_id", body.event_id.as_deref())?,
-        placed.order_id.as_str(),
-    )?;
+    let event_id = event_id(wire::required("event_id", body.event_id.as_deref())?, placed.order_id.as_str())?;
     let other_keys = [&body.event_id, &order.customer_id];
-    let other_keys = other_keys
-        .into_iter()
-        .flatten()
-        .map(|id| Box::from(&**id))
-        .collect();
+    let other_keys = other_keys.into_iter().flatten().map(|id| Box::from(&**id)).collect();
     let correlation_id = wire::optional_text("correlation_id", body.correlation_id.as_ref())?;
     let event = Event::OrderPlaced(placed);
-    Ok(Decoded {
-        envelope: Envelope {
-            event_id,
-            occurred_at,
-            correlation_id,
-            event,
-        },
-        other_keys,
-    })
+    Ok(Decoded { envelope: Envelope { event_id, occurred_at, correlation_id, event }, other_keys })
 }
 
 /// `event_id` repeats within a second, so the id of the event is both ids together (hashed when that is too long).
@@ -118,10 +96,7 @@ impl Order<'_> {
         let quantity = wire::whole("data.order.quantity", self.quantity, 1..=QUANTITY_MAX)?;
         let unit_price = wire::amount("data.order.price", self.price)?;
         let amount = unit_price.times(quantity).ok_or_else(|| {
-            wire::invalid(
-                "data.order.price",
-                "times the quantity is larger than 922337203685477.5807",
-            )
+            wire::invalid("data.order.price", "times the quantity is larger than 922337203685477.5807")
         })?;
         let sku: Sku = wire::id("data.order.product_id", self.product_id.as_ref())?;
         Ok(OrderPlaced {
@@ -131,11 +106,7 @@ impl Order<'_> {
             currency: wire::currency(self.currency.as_ref())?,
             status: wire::order_status(self.status.as_ref())?,
             placed_at: wire::time_or("data.order.created_at", self.created_at.as_ref(), occurred_at)?,
-            items: vec![OrderItem {
-                sku,
-                quantity,
-                unit_price,
-            }],
+            items: vec![OrderItem { sku, quantity, unit_price }],
         })
     }
 }

@@ -30,18 +30,12 @@ pub(super) fn decode(text: &str) -> Result<Decoded, DecodeError> {
     let event_id: EventId = wire::id("eventId", body.event_id.as_ref())?;
     let event = wire::required("payload", body.payload)?.event(event_type, occurred_at)?;
     match body.key {
-        Some(key) if &*key != event.partition_key() => Err(DecodeError::KeyMismatch {
-            key: key.to_string(),
-            expected: event.partition_key().to_owned(),
-        }),
+        Some(key) if &*key != event.partition_key() => {
+            Err(DecodeError::KeyMismatch { key: key.to_string(), expected: event.partition_key().to_owned() })
+        }
         _ => {
             let other_keys = vec![event_id.as_str().into()];
-            let envelope = Envelope {
-                event_id,
-                occurred_at,
-                correlation_id: None,
-                event,
-            };
+            let envelope = Envelope { event_id, occurred_at, correlation_id: None, event };
             Ok(Decoded { envelope, other_keys })
         }
     }

@@ -18,10 +18,7 @@ macro_rules! samples {
 fn record<'a>(key: Option<&'a str>, payload: &'a [u8], headers: HeaderView<'a>) -> Record<'a> {
     Record {
         topic: "events",
-        position: Position {
-            partition: 0,
-            offset: 0,
-        },
+        position: Position { partition: 0, offset: 0 },
         appended_at: Timestamp::now(),
         key: key.map(str::as_bytes),
         payload: Some(payload),
@@ -38,10 +35,7 @@ fn reason(payload: &str) -> &'static str {
 }
 
 fn read_all(samples: &str) -> Vec<Envelope> {
-    samples
-        .lines()
-        .map(|line| read(line).unwrap_or_else(|e| panic!("{e:?} in {line}")))
-        .collect()
+    samples.lines().map(|line| read(line).unwrap_or_else(|e| panic!("{e:?} in {line}"))).collect()
 }
 
 fn order_of(envelope: &Envelope) -> &OrderPlaced {
@@ -57,18 +51,11 @@ fn amount(text: &str) -> Amount {
 
 #[test]
 fn the_four_event_shapes_all_tell_the_same_four_types() {
-    for samples in [
-        samples!("cloudevents.ndjson"),
-        samples!("s0.ndjson"),
-        samples!("s1.ndjson"),
-    ] {
+    for samples in [samples!("cloudevents.ndjson"), samples!("s0.ndjson"), samples!("s1.ndjson")] {
         let types: Vec<_> = read_all(samples).iter().map(|e| e.event.event_type()).collect();
         assert_eq!(types, EventType::ALL);
     }
-    let types: Vec<_> = read_all(samples!("s2.ndjson"))
-        .iter()
-        .map(|e| e.event.event_type())
-        .collect();
+    let types: Vec<_> = read_all(samples!("s2.ndjson")).iter().map(|e| e.event.event_type()).collect();
     assert_eq!(types[..4], EventType::ALL);
     assert_eq!(types[4], EventType::UserCreated, "S2 as documented: camelCase");
 }
@@ -89,10 +76,7 @@ fn canonical_order() {
 fn s0_defaults() {
     let events = read_all(samples!("s0.ndjson"));
     let order = order_of(&events[1]);
-    assert_eq!(
-        (order.currency, order.placed_at),
-        (Currency::USD, events[1].occurred_at)
-    );
+    assert_eq!((order.currency, order.placed_at), (Currency::USD, events[1].occurred_at));
     assert!(matches!(&events[2].event, Event::PaymentSettled(p) if p.status == PaymentStatus::Settled));
 }
 
@@ -103,26 +87,15 @@ fn s1_local_times_names_and_adjustments() {
     assert!(matches!(&events[0].event, Event::UserCreated(u) if u.name.as_str() == "John Doe"));
     assert!(matches!(&events[2].event, Event::PaymentSettled(p) if p.status == PaymentStatus::Settled));
     assert!(matches!(&events[3].event, Event::InventoryAdjusted(a) if a.delta == 50));
-    let subtract = samples!("s1.ndjson")
-        .lines()
-        .nth(3)
-        .unwrap()
-        .replace("\"add\"", "\"subtract\"");
+    let subtract = samples!("s1.ndjson").lines().nth(3).unwrap().replace("\"add\"", "\"subtract\"");
     assert!(matches!(read(&subtract).unwrap().event, Event::InventoryAdjusted(a) if a.delta == -50));
 }
 
 #[test]
 fn b08_unknown_adjustment_type_is_not_add() {
-    let set = samples!("s1.ndjson")
-        .lines()
-        .nth(3)
-        .unwrap()
-        .replace("\"add\"", "\"set\"");
+    let set = samples!("s1.ndjson").lines().nth(3).unwrap().replace("\"add\"", "\"set\"");
     let error = read(&set).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the field adjustmentType must be add or subtract"
-    );
+    assert_eq!(error.to_string(), "the field adjustmentType must be add or subtract");
 }
 
 #[test]
@@ -132,9 +105,7 @@ fn b09_s2_reads_pascal_and_camel_with_and_without_headers() {
         &events[3].event,
         Event::InventoryAdjusted(a) if a.delta == -5 && a.reported_quantity == Some(95)
     ));
-    let headers = Headers::EMPTY
-        .with("eventType", b"OrderPlacedEvent")
-        .with("eventId", b"from-header");
+    let headers = Headers::EMPTY.with("eventType", b"OrderPlacedEvent").with("eventId", b"from-header");
     let body =
         br#"{"OrderId":"o","UserId":"u","Amount":1,"Status":"Placed","Timestamp":"2026-11-21T07:00:01Z"}"#;
     let envelope = decode(&record(Some("o"), body, headers.view())).unwrap();
@@ -145,29 +116,19 @@ fn b09_s2_reads_pascal_and_camel_with_and_without_headers() {
 #[test]
 fn b12_s3_event_ids_that_repeat_within_a_second_are_different_events() {
     let events = read_all(samples!("s3.ndjson"));
-    assert_eq!(
-        events[0].event_id.as_str(),
-        "20261121070000-000000:order_1795244400_123456789"
-    );
+    assert_eq!(events[0].event_id.as_str(), "20261121070000-000000:order_1795244400_123456789");
     assert_ne!(events[0].event_id, events[1].event_id);
     assert_eq!(order_of(&events[0]).amount, amount("59.98"));
     assert_eq!(order_of(&events[0]).items[0].sku.as_str(), "product-456");
     assert_eq!(order_of(&events[1]).currency.as_str(), "EUR");
-    let statuses: Vec<_> = events
-        .iter()
-        .map(|e| order_of(e).status.as_str().to_owned())
-        .collect();
+    let statuses: Vec<_> = events.iter().map(|e| order_of(e).status.as_str().to_owned()).collect();
     assert_eq!(statuses, ["PENDING", "PENDING", "CONFIRMED", "CANCELLED"]);
 }
 
 #[test]
 fn s3_ids_too_long_together_are_hashed() {
     let long = "x".repeat(64);
-    let sample = samples!("s3.ndjson")
-        .lines()
-        .next()
-        .unwrap()
-        .replace("order_1795244400_123456789", &long);
+    let sample = samples!("s3.ndjson").lines().next().unwrap().replace("order_1795244400_123456789", &long);
     let envelope = read(&sample).unwrap();
     assert_eq!(envelope.event_id.as_str().len(), 36);
     assert_eq!(read(&sample).unwrap().event_id, envelope.event_id);
@@ -179,10 +140,7 @@ fn s4_makes_the_same_id_of_the_same_order() {
     let envelope = read(line).unwrap();
     assert_eq!(order_of(&envelope).status.as_str(), "PENDING");
     assert_eq!(read(line).unwrap().event_id, envelope.event_id);
-    assert_ne!(
-        read(&line.replace("149.99", "149.98")).unwrap().event_id,
-        envelope.event_id
-    );
+    assert_ne!(read(&line.replace("149.99", "149.98")).unwrap().event_id, envelope.event_id);
 }
 
 #[test]
@@ -193,12 +151,7 @@ fn cloud_events_in_binary_mode() {
         .with("ce_type", b"InventoryAdjusted")
         .with("ce_time", b"2026-11-21T07:00:00Z")
         .with("content-type", b"application/json");
-    let envelope = decode(&record(
-        Some("SKU-1"),
-        br#"{"sku":"SKU-1","delta":3}"#,
-        headers.view(),
-    ))
-    .unwrap();
+    let envelope = decode(&record(Some("SKU-1"), br#"{"sku":"SKU-1","delta":3}"#, headers.view())).unwrap();
     assert_eq!(envelope.event_id.as_str(), "e-1");
     assert!(matches!(envelope.event, Event::InventoryAdjusted(a) if a.delta == 3));
 }
@@ -272,21 +225,15 @@ fn ids_are_parsed_not_repaired() {
     let line = samples!("s4.ndjson").trim_end();
     for id in ["", " order-001", "order 001", &"x".repeat(65), "o\\u0000"] {
         let refused = reason(&line.replace("order-001", id));
-        assert!(
-            matches!(refused, "invalid-field" | "missing-field"),
-            "{id:?}: {refused}"
-        );
+        assert!(matches!(refused, "invalid-field" | "missing-field"), "{id:?}: {refused}");
     }
 }
 
 #[test]
 fn b06_missing_fields_are_never_blanks() {
-    for file in [
-        samples!("cloudevents.ndjson"),
-        samples!("s0.ndjson"),
-        samples!("s1.ndjson"),
-        samples!("s2.ndjson"),
-    ] {
+    for file in
+        [samples!("cloudevents.ndjson"), samples!("s0.ndjson"), samples!("s1.ndjson"), samples!("s2.ndjson")]
+    {
         for line in file.lines() {
             let whole: serde_json::Value = serde_json::from_str(line).unwrap();
             for field in [
@@ -303,9 +250,7 @@ fn b06_missing_fields_are_never_blanks() {
                 "EventId",
             ] {
                 let mut broken = whole.clone();
-                let holder = ["data", "payload"]
-                    .into_iter()
-                    .find(|h| broken[*h][field].is_string());
+                let holder = ["data", "payload"].into_iter().find(|h| broken[*h][field].is_string());
                 let removed = match holder {
                     Some(holder) => broken[holder].as_object_mut().unwrap().remove(field),
                     None => broken.as_object_mut().unwrap().remove(field),
@@ -321,19 +266,10 @@ fn b06_missing_fields_are_never_blanks() {
 #[test]
 fn unknown_versions_are_not_guessed() {
     let canonical = samples!("cloudevents.ndjson").lines().next().unwrap();
-    assert_eq!(
-        reason(&canonical.replace("UserCreated/1", "UserCreated/2")),
-        "unknown-version"
-    );
-    assert_eq!(
-        reason(&canonical.replace(r#""1.0""#, r#""2.0""#)),
-        "unknown-version"
-    );
+    assert_eq!(reason(&canonical.replace("UserCreated/1", "UserCreated/2")), "unknown-version");
+    assert_eq!(reason(&canonical.replace(r#""1.0""#, r#""2.0""#)), "unknown-version");
     let s3 = samples!("s3.ndjson").lines().next().unwrap();
-    assert_eq!(
-        reason(&s3.replace(r#""version":1"#, r#""version":3"#)),
-        "unknown-version"
-    );
+    assert_eq!(reason(&s3.replace(r#""version":1"#, r#""version":3"#)), "unknown-version");
 }
 
 #[test]
@@ -342,22 +278,13 @@ fn keys_must_fit_the_payload() {
     let with_key = |key| decode(&record(key, line.as_bytes(), HeaderView::default()));
     assert!(with_key(Some("order-123")).is_ok());
     assert_eq!(with_key(None).unwrap_err().reason(), "missing-key");
-    assert_eq!(
-        with_key(Some("payment-123")).unwrap_err().reason(),
-        "key-mismatch"
-    );
+    assert_eq!(with_key(Some("payment-123")).unwrap_err().reason(), "key-mismatch");
     let s1 = samples!("s1.ndjson").lines().nth(2).unwrap();
     let s1_key = |key| decode(&record(Some(key), s1.as_bytes(), HeaderView::default()));
-    assert!(
-        s1_key("c3d41111-1111-4a53-9a53-0b7f7a5d1e01").is_ok(),
-        "S1 may key by payment"
-    );
+    assert!(s1_key("c3d41111-1111-4a53-9a53-0b7f7a5d1e01").is_ok(), "S1 may key by payment");
     assert_eq!(s1_key("somebody-else").unwrap_err().reason(), "key-mismatch");
-    let s0 = samples!("s0.ndjson")
-        .lines()
-        .nth(3)
-        .unwrap()
-        .replace(r#""key":"SKU-1a2b3c4d""#, r#""key":"SKU-2""#);
+    let s0 =
+        samples!("s0.ndjson").lines().nth(3).unwrap().replace(r#""key":"SKU-1a2b3c4d""#, r#""key":"SKU-2""#);
     assert_eq!(reason(&s0), "key-mismatch", "S0 carries its key inside as well");
 }
 

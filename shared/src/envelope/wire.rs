@@ -58,10 +58,7 @@ pub fn required<T>(field: &'static str, value: Option<T>) -> Result<T, DecodeErr
 
 /// The error for a field that holds what it may not.
 pub fn invalid(field: &'static str, problem: impl fmt::Display) -> DecodeError {
-    DecodeError::InvalidField {
-        field,
-        problem: problem.to_string(),
-    }
+    DecodeError::InvalidField { field, problem: problem.to_string() }
 }
 
 /// A required text field, parsed. An empty text is as good as none.
@@ -160,10 +157,7 @@ pub fn whole(
     if range.contains(&number) {
         return Ok(number);
     }
-    Err(invalid(
-        field,
-        format_args!("must lie between {} and {}", range.start(), range.end()),
-    ))
+    Err(invalid(field, format_args!("must lie between {} and {}", range.start(), range.end())))
 }
 
 /// A change of stock.
@@ -204,10 +198,7 @@ pub fn items(items: Option<&[Item<'_>]>) -> Result<Vec<OrderItem>, DecodeError> 
     if items.len() > ORDER_ITEMS_MAX {
         return Err(invalid(
             "items",
-            format_args!(
-                "has {} entries; at most {ORDER_ITEMS_MAX} are allowed",
-                items.len()
-            ),
+            format_args!("has {} entries; at most {ORDER_ITEMS_MAX} are allowed", items.len()),
         ));
     }
     items.iter().map(Item::parse).collect()

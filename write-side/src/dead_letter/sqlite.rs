@@ -20,10 +20,8 @@ pub struct SqliteLetters(Mutex<Connection>);
 impl SqliteLetters {
     pub(super) fn open(path: &Path) -> Result<Self, LetterError> {
         if !path.exists() {
-            let message = format!(
-                "{}: no read model there yet; run `millrace migrate` first",
-                path.display()
-            );
+            let message =
+                format!("{}: no read model there yet; run `millrace migrate` first", path.display());
             return Err(LetterError::Store(message.into()));
         }
         let connection =
@@ -48,9 +46,7 @@ impl SqliteLetters {
         let connection = self.connection();
         let get = || -> rusqlite::Result<_> {
             let mut statement = connection.prepare_cached(sql!("sqlite/dead_letter/get.sql"))?;
-            statement
-                .query_row(params![at.partition, at.offset, topic], letter)
-                .optional()
+            statement.query_row(params![at.partition, at.offset, topic], letter).optional()
         };
         get().map_err(store_error)
     }
@@ -92,10 +88,7 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
     let causes: String = row.get(5)?;
     Ok(DeadLetter {
         topic: row.get(0)?,
-        position: Position {
-            partition: row.get(1)?,
-            offset: row.get(2)?,
-        },
+        position: Position { partition: row.get(1)?, offset: row.get(2)? },
         reason: row.get(3)?,
         error: row.get(4)?,
         causes: serde_json::from_str(&causes).unwrap_or_default(),

@@ -82,26 +82,14 @@ impl EmbeddedLog {
             .map_err(|error| fatal(&error))?;
         sqlite::migrate(&mut connection, SCHEMA).map_err(|error| fatal(&error))?;
         let next = read_ends(&connection, partitions).map_err(|error| fatal(&error))?;
-        let ends = Arc::new(Ends {
-            next: Mutex::new(next),
-            grown: Condvar::new(),
-        });
+        let ends = Arc::new(Ends { next: Mutex::new(next), grown: Condvar::new() });
         let (queue, appends) = mpsc::channel(QUEUE_APPENDS_MAX);
-        let writer = Writer {
-            connection,
-            ends: ends.clone(),
-        };
+        let writer = Writer { connection, ends: ends.clone() };
         std::thread::Builder::new()
             .name("log-writer".to_owned())
             .spawn(move || writer.run(appends))
             .map_err(|error| fatal(&error))?;
-        Ok(Self(Arc::new(Inner {
-            path,
-            queue,
-            ends,
-            keyless: AtomicU32::new(0),
-            _lock: lock,
-        })))
+        Ok(Self(Arc::new(Inner { path, queue, ends, keyless: AtomicU32::new(0), _lock: lock })))
     }
 
     /// Always `events`.
@@ -126,11 +114,7 @@ impl EmbeddedLog {
             .collect();
         let (reply, answer) = oneshot::channel();
         let closed = || LogError::unavailable("its writer has stopped");
-        self.0
-            .queue
-            .send(Append { records, reply })
-            .await
-            .map_err(|_| closed())?;
+        self.0.queue.send(Append { records, reply }).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
 
@@ -161,26 +145,19 @@ impl EmbeddedLog {
     /// # Errors
     /// [`LogError::Unavailable`] when the writer has stopped.
     pub fn ping(&self) -> Result<(), LogError> {
-        if self.0.queue.is_closed() {
-            Err(LogError::unavailable("its writer has stopped"))
-        } else {
-            Ok(())
-        }
+        if self.0.queue.is_closed() { Err(LogError::unavailable("its writer has stopped")) } else { Ok(()) }
     }
 }
 
 /// FNV-1a, 32 bits: decides the partition of a key, so it must never change.
 fn fnv1a(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    })
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 /// The next offset of each partition; makes the partitions of a new log.
 fn read_ends(connection: &Connection, partitions: i32) -> rusqlite::Result<Vec<i64>> {
-    let made_with: Option<i32> = connection
-        .query_row(sql!("sqlite/event_log/partitions.sql"), [], |row| row.get(0))
-        .optional()?;
+    let made_with: Option<i32> =
+        connection.query_row(sql!("sqlite/event_log/partitions.sql"), [], |row| row.get(0)).optional()?;
     match made_with {
         Some(made_with) if made_with != partitions => {
             tracing::warn!(
@@ -195,9 +172,7 @@ fn read_ends(connection: &Connection, partitions: i32) -> rusqlite::Result<Vec<i
         }
     }
     let mut statement = connection.prepare(sql!("sqlite/event_log/end.sql"))?;
-    (0..made_with.unwrap_or(partitions))
-        .map(|p| statement.query_row([p], |row| row.get(0)))
-        .collect()
+    (0..made_with.unwrap_or(partitions)).map(|p| statement.query_row([p], |row| row.get(0))).collect()
 }
 
 /// The thread that owns the write connection.
@@ -245,32 +220,16 @@ impl Writer {
     fn write(&mut self, group: &[Append]) -> rusqlite::Result<(Vec<i64>, Vec<Vec<Position>>)> {
         let mut next = self.ends.lock().clone();
         let appended_at = Timestamp::now().micros();
-        let tx = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut insert = tx.prepare_cached(sql!("sqlite/event_log/append.sql"))?;
         let mut positions = Vec::with_capacity(group.len());
         for append in group {
             let mut stands = Vec::with_capacity(append.records.len());
             for (partition, record) in &append.records {
                 let end = &mut next[usize::try_from(*partition).expect("made by partition_of")];
-                let NewRecord {
-                    key,
-                    payload,
-                    headers,
-                } = record;
-                insert.execute(params![
-                    partition,
-                    *end,
-                    appended_at,
-                    key,
-                    payload,
-                    headers.as_bytes()
-                ])?;
-                stands.push(Position {
-                    partition: *partition,
-                    offset: *end,
-                });
+                let NewRecord { key, payload, headers } = record;
+                insert.execute(params![partition, *end, appended_at, key, payload, headers.as_bytes()])?;
+                stands.push(Position { partition: *partition, offset: *end });
                 *end += 1;
             }
             positions.push(stands);
@@ -289,7 +248,7 @@ pub struct EmbeddedConsumer {
     /// Next offset to read, by partition; `None` until started.
     next: Vec<Option<i64>>,
     announced: bool,
-    /// The partition that is read first, another one each time, so that none starves behind a long one.
+    /// The partition that is read first, another one each time.
     turn: usize,
 }
 
@@ -306,27 +265,29 @@ impl EmbeddedConsumer {
             return Ok(Polled::Assigned((0..).take(self.next.len()).collect()));
         }
         let ends = self.wait_for_records(wait);
-        for step in 0..ends.len() {
-            let partition = (self.turn + step) % ends.len();
-            let full = batch.len() >= limits.events_max || batch.byte_len() >= limits.bytes_max;
-            if full || self.next[partition].is_none_or(|next| next >= ends[partition]) {
-                continue;
-            }
-            self.read(batch, limits, partition)
-                .map_err(LogError::unavailable)?;
+        let count = ends.len();
+        let has_records =
+            |partition: &usize| self.next[*partition].is_some_and(|next| next < ends[*partition]);
+        let ready: Vec<_> = (0..count).map(|step| (self.turn + step) % count).filter(has_records).collect();
+        // Every partition gives its share, so that none starves behind a long one, and so that a batch holds what
+        // happened at about the same time: ids that are ordered by time then lie close together in the tables.
+        for (taken, partition) in ready.iter().enumerate() {
+            let left = ready.len() - taken;
+            let share = PollLimits {
+                events_max: limits.events_max.saturating_sub(batch.len()).div_ceil(left),
+                bytes_max: batch.byte_len()
+                    + limits.bytes_max.saturating_sub(batch.byte_len()).div_ceil(left),
+            };
+            self.read(batch, share, *partition).map_err(LogError::unavailable)?;
         }
-        self.turn = (self.turn + 1) % ends.len();
+        self.turn = (self.turn + 1) % count;
         Ok(Polled::Records)
     }
 
     /// The ends of all partitions, once one of them lies behind its position, or when time is up.
     fn wait_for_records(&self, wait: Duration) -> Vec<i64> {
-        let has_records = |ends: &[i64]| {
-            self.next
-                .iter()
-                .zip(ends)
-                .any(|(next, end)| next.is_some_and(|next| next < *end))
-        };
+        let has_records =
+            |ends: &[i64]| self.next.iter().zip(ends).any(|(next, end)| next.is_some_and(|next| next < *end));
         let deadline = Instant::now() + wait;
         let mut ends = self.ends.lock();
         while !has_records(&ends) {
@@ -340,25 +301,16 @@ impl EmbeddedConsumer {
         ends.clone()
     }
 
-    fn read(
-        &mut self,
-        batch: &mut RecordBatch,
-        limits: PollLimits,
-        partition: usize,
-    ) -> rusqlite::Result<()> {
-        let mut statement = self
-            .connection
-            .prepare_cached(sql!("sqlite/event_log/read.sql"))?;
+    /// Adds records of one partition: at most so many, until the whole batch has so many bytes.
+    fn read(&mut self, batch: &mut RecordBatch, share: PollLimits, partition: usize) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare_cached(sql!("sqlite/event_log/read.sql"))?;
         let number = i32::try_from(partition).expect("as many partitions as an i32 counts");
-        let limit = i64::try_from(limits.events_max - batch.len()).unwrap_or(i64::MAX);
+        let limit = i64::try_from(share.events_max).unwrap_or(i64::MAX);
         let mut rows = statement.query(params![number, self.next[partition], limit])?;
-        while batch.byte_len() < limits.bytes_max
+        while batch.byte_len() < share.bytes_max
             && let Some(row) = rows.next()?
         {
-            let position = Position {
-                partition: number,
-                offset: row.get(0)?,
-            };
+            let position = Position { partition: number, offset: row.get(0)? };
             let appended_at = Timestamp::from_micros(row.get(1)?).unwrap_or_else(Timestamp::now);
             let parts = RecordParts {
                 key: row.get_ref(2)?.as_blob_or_null()?,
@@ -374,9 +326,7 @@ impl EmbeddedConsumer {
     pub(super) fn start(&mut self, positions: &[(i32, Option<i64>)]) -> Result<(), LogError> {
         let ends = self.ends.lock();
         for (partition, next) in positions {
-            let index = usize::try_from(*partition)
-                .ok()
-                .filter(|index| *index < ends.len());
+            let index = usize::try_from(*partition).ok().filter(|index| *index < ends.len());
             let Some(index) = index else {
                 return Err(LogError::Fatal(format!(
                     "the read model has a checkpoint for partition {partition}, the log has {} partitions: they do not belong together",

@@ -46,12 +46,7 @@ struct Inner {
 
 impl fmt::Debug for KafkaLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner {
-            brokers,
-            topic,
-            settings,
-            ..
-        } = &*self.0;
+        let Inner { brokers, topic, settings, .. } = &*self.0;
         f.debug_struct("KafkaLog")
             .field("brokers", brokers)
             .field("topic", topic)
@@ -107,12 +102,7 @@ impl KafkaLog {
     /// # Errors
     /// [`LogError::Fatal`] when librdkafka refuses the settings.
     pub fn consumer(&self) -> Result<KafkaConsumer, LogError> {
-        let Inner {
-            brokers,
-            topic,
-            settings,
-            ..
-        } = &*self.0;
+        let Inner { brokers, topic, settings, .. } = &*self.0;
         KafkaConsumer::join(brokers, topic, settings)
     }
 

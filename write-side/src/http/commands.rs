@@ -49,10 +49,7 @@ pub(super) async fn inventory_adjustment(
 
 pub(super) async fn bare_order(State(write_side): Shared, request: Request) -> Result<Response, Problem> {
     let topic = write_side.log.topic().to_owned();
-    single(&write_side, request, |body, context| {
-        command::take_bare_order(body, &topic, context)
-    })
-    .await
+    single(&write_side, request, |body, context| command::take_bare_order(body, &topic, context)).await
 }
 
 /// One command, one event.
@@ -75,15 +72,9 @@ pub(super) async fn order_batch(State(write_side): Shared, request: Request) -> 
     expect_type(request.headers(), &[JSON])?;
     let body = shared::http::read_body(request, BULK_BODY_BYTES_MAX).await?;
     let orders = command::split_batch(&body).map_err(|error| problem(&error))?;
-    let parsed: Vec<_> = orders
-        .iter()
-        .map(|order| command::place_order(order.get().as_bytes(), &travel.context))
-        .collect();
-    let good: Vec<_> = parsed
-        .iter()
-        .flatten()
-        .map(|envelope| travel.record(envelope))
-        .collect();
+    let parsed: Vec<_> =
+        orders.iter().map(|order| command::place_order(order.get().as_bytes(), &travel.context)).collect();
+    let good: Vec<_> = parsed.iter().flatten().map(|envelope| travel.record(envelope)).collect();
     if good.is_empty() {
         let first = parsed.into_iter().find_map(Result::err);
         return Err(first.map_or_else(Problem::internal, |error| problem(&error)));
@@ -155,10 +146,7 @@ async fn event_lines(write_side: &WriteSide, request: Request, travel: &Travel) 
 fn decode(write_side: &WriteSide, payload: &[u8]) -> Result<Envelope, DecodeError> {
     shared::envelope::decode_payload(&Record {
         topic: write_side.log.topic(),
-        position: Position {
-            partition: 0,
-            offset: 0,
-        },
+        position: Position { partition: 0, offset: 0 },
         appended_at: Timestamp::now(),
         key: None,
         payload: Some(payload),
@@ -177,10 +165,7 @@ async fn append(write_side: &WriteSide, records: Vec<NewRecord>) -> Result<Vec<P
             LogError::Fatal(_) => Problem::internal(),
         }
     })?;
-    write_side
-        .metrics
-        .produce_duration
-        .observe(started.elapsed().as_secs_f64());
+    write_side.metrics.produce_duration.observe(started.elapsed().as_secs_f64());
     Ok(positions)
 }
 
@@ -195,20 +180,12 @@ impl Travel {
         let given = headers.get(CORRELATION_ID).map(HeaderValue::to_str);
         let text = match given {
             None => Uuid::now_v7().to_string(),
-            Some(text) => text
-                .map_err(|_| Problem::malformed("X-Correlation-ID is not ASCII"))?
-                .to_owned(),
+            Some(text) => text.map_err(|_| Problem::malformed("X-Correlation-ID is not ASCII"))?.to_owned(),
         };
         let correlation_id = CorrelationId::parse(&text)
             .map_err(|error| Problem::malformed(format!("X-Correlation-ID {error}")))?;
-        let context = Context {
-            now: Timestamp::now(),
-            correlation_id,
-        };
-        Ok(Self {
-            context,
-            traceparent: headers.get(TRACEPARENT).cloned(),
-        })
+        let context = Context { now: Timestamp::now(), correlation_id };
+        Ok(Self { context, traceparent: headers.get(TRACEPARENT).cloned() })
     }
 
     fn record(&self, envelope: &Envelope) -> NewRecord {
@@ -223,11 +200,7 @@ impl Travel {
         headers.push(CORRELATION_ID, self.context.correlation_id.as_str().as_bytes());
         self.push_trace(&mut headers);
         let key = envelope.map(|envelope| envelope.event.partition_key().as_bytes().to_vec());
-        NewRecord {
-            key,
-            payload: payload.to_vec(),
-            headers,
-        }
+        NewRecord { key, payload: payload.to_vec(), headers }
     }
 
     fn push_trace(&self, headers: &mut Headers) {
@@ -246,10 +219,8 @@ impl Travel {
         let mut response = shared::http::json(StatusCode::ACCEPTED, body);
         let headers = response.headers_mut();
         let topic = write_side.log.topic();
-        let token = newest(positions)
-            .map(|position| format!("{topic}:{position}"))
-            .collect::<Vec<_>>()
-            .join(",");
+        let token =
+            newest(positions).map(|position| format!("{topic}:{position}")).collect::<Vec<_>>().join(",");
         let value = |text: &str| HeaderValue::from_str(text).expect("ids and numbers are ASCII");
         headers.insert(CONSISTENCY_TOKEN, value(&token));
         if let Ok(id) = HeaderValue::from_str(self.context.correlation_id.as_str()) {
@@ -266,9 +237,7 @@ fn newest(positions: &[Position]) -> impl Iterator<Item = Position> {
         let offset = newest.entry(position.partition).or_insert(position.offset);
         *offset = position.offset.max(*offset);
     }
-    newest
-        .into_iter()
-        .map(|(partition, offset)| Position { partition, offset })
+    newest.into_iter().map(|(partition, offset)| Position { partition, offset })
 }
 
 /// `{eventId, …Id, position}`
@@ -289,20 +258,14 @@ fn accepted_body(envelope: &Envelope, position: Position) -> Map<String, Value> 
 }
 
 fn media_type(headers: &HeaderMap) -> &str {
-    let whole = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let whole = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     whole.split(';').next().unwrap_or_default().trim()
 }
 
 /// A page of another site can send any other type without being asked, so only these are read.
 fn expect_type(headers: &HeaderMap, expected: &[&str]) -> Result<(), Problem> {
     let given = media_type(headers);
-    if expected
-        .iter()
-        .any(|expected| given.eq_ignore_ascii_case(expected))
-    {
+    if expected.iter().any(|expected| given.eq_ignore_ascii_case(expected)) {
         return Ok(());
     }
     let detail = format!("send the header content-type: {}", expected.join(" or "));

@@ -27,11 +27,7 @@ fn only_local(ConnectInfo(peer): Peer) -> Result<(), Problem> {
     if peer.ip().is_loopback() {
         return Ok(());
     }
-    Err(Problem::new(
-        StatusCode::FORBIDDEN,
-        "forbidden",
-        "Only callers on the same machine may ask this",
-    ))
+    Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "Only callers on the same machine may ask this"))
 }
 
 fn store_problem(error: &LetterError) -> Problem {
@@ -70,25 +66,16 @@ pub(super) async fn messages(
     only_local(peer)?;
     let Query(page) = page.map_err(|error| Problem::invalid(error.body_text()))?;
     if !(1..=PAGE_MAX).contains(&page.limit) {
-        return Err(Problem::invalid(format!(
-            "limit must lie between 1 and {PAGE_MAX}"
-        )));
+        return Err(Problem::invalid(format!("limit must lie between 1 and {PAGE_MAX}")));
     }
-    let letters = open(&write_side)?
-        .list(page.limit, page.offset)
-        .map_err(|error| store_problem(&error))?;
-    Ok(shared::http::json(
-        StatusCode::OK,
-        &json!({ "messages": letters }),
-    ))
+    let letters = open(&write_side)?.list(page.limit, page.offset).map_err(|error| store_problem(&error))?;
+    Ok(shared::http::json(StatusCode::OK, &json!({ "messages": letters })))
 }
 
 /// `GET /api/v1/dlq/stats`
 pub(super) async fn stats(State(write_side): Shared, peer: Peer) -> Result<Response, Problem> {
     only_local(peer)?;
-    let groups = open(&write_side)?
-        .stats()
-        .map_err(|error| store_problem(&error))?;
+    let groups = open(&write_side)?.stats().map_err(|error| store_problem(&error))?;
     let total: u64 = groups.iter().map(|group| group.count).sum();
     let oldest = groups.iter().map(|group| group.oldest).min();
     let newest = groups.iter().map(|group| group.newest).max();
@@ -130,9 +117,8 @@ pub(super) async fn replay(
             redriven.push(json!({ "id": id, "eventId": letter.event_id }));
             continue;
         }
-        let position = redrive(&letters, &write_side.log, letter)
-            .await
-            .map_err(|error| store_problem(&error))?;
+        let position =
+            redrive(&letters, &write_side.log, letter).await.map_err(|error| store_problem(&error))?;
         write_side.metrics.dlq_depth.dec();
         redriven.push(json!({ "id": id, "eventId": letter.event_id, "position": position.to_string() }));
     }
@@ -146,24 +132,16 @@ fn choose(letters: &DeadLetters, topic: &str, replay: &Replay) -> Result<Vec<Dea
     }
     let mut chosen = Vec::new();
     for id in &replay.ids {
-        let position: Position = id
-            .parse()
-            .map_err(|error| Problem::invalid(format!("{id:?}: {error}")))?;
-        let letter = letters
-            .get(topic, position)
-            .map_err(|error| store_problem(&error))?;
+        let position: Position = id.parse().map_err(|error| Problem::invalid(format!("{id:?}: {error}")))?;
+        let letter = letters.get(topic, position).map_err(|error| store_problem(&error))?;
         chosen.push(letter.ok_or_else(|| Problem::not_found(format!("no open dead letter {id}")))?);
     }
     if !replay.event_ids.is_empty() {
-        let all = letters
-            .list(SEARCH_MAX, 0)
-            .map_err(|error| store_problem(&error))?;
-        chosen.extend(all.into_iter().filter(|letter| {
-            letter
-                .event_id
-                .as_ref()
-                .is_some_and(|id| replay.event_ids.contains(id))
-        }));
+        let all = letters.list(SEARCH_MAX, 0).map_err(|error| store_problem(&error))?;
+        chosen.extend(
+            all.into_iter()
+                .filter(|letter| letter.event_id.as_ref().is_some_and(|id| replay.event_ids.contains(id))),
+        );
     }
     Ok(chosen)
 }

@@ -71,16 +71,8 @@ impl<'a> Changes<'a> {
                 Event::InventoryAdjusted(adjustment) => changes.adjustments.push((envelope, adjustment)),
             }
         }
-        keep_newest(
-            &mut changes.users,
-            |(_, user)| &user.user_id,
-            |(envelope, _)| version(envelope),
-        );
-        keep_newest(
-            &mut changes.orders,
-            |(_, order)| &order.order_id,
-            |(envelope, _)| version(envelope),
-        );
+        keep_newest(&mut changes.users, |(_, user)| &user.user_id, |(envelope, _)| version(envelope));
+        keep_newest(&mut changes.orders, |(_, order)| &order.order_id, |(envelope, _)| version(envelope));
         keep_newest(&mut changes.payments, |payment| payment.order_id, Payment::rank);
         let before = changes.adjustments.len();
         keep_newest(
@@ -111,11 +103,7 @@ fn opened<'a>(envelope: &'a Envelope, order: &'a OrderPlaced) -> Payment<'a> {
 impl<'a> Payment<'a> {
     /// An ended payment beats an open one, then the newer beats the older.
     fn rank(self) -> (bool, Timestamp, &'a EventId) {
-        (
-            self.status != PaymentStatus::Pending,
-            self.occurred_at,
-            self.event_id,
-        )
+        (self.status != PaymentStatus::Pending, self.occurred_at, self.event_id)
     }
 }
 

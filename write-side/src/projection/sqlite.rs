@@ -51,21 +51,13 @@ impl SqliteProjection {
         let steps = sqlite::migrate(&mut connection, sqlite::READ_MODEL_SCHEMA)
             .map_err(|error| ApplyError::Fatal(error.into()))?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(sorted)?;
-        Ok((
-            Self {
-                connection,
-                items: Vec::new(),
-            },
-            steps,
-        ))
+        Ok((Self { connection, items: Vec::new() }, steps))
     }
 
     pub(super) fn checkpoints(&mut self, topic: &str) -> Result<BTreeMap<i32, i64>, ApplyError> {
         let read = |connection: &Connection| -> rusqlite::Result<BTreeMap<i32, i64>> {
             let mut statement = connection.prepare_cached(sql!("sqlite/projection/checkpoints.sql"))?;
-            statement
-                .query_map([topic], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect()
+            statement.query_map([topic], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         };
         read(&self.connection).map_err(sorted)
     }
@@ -74,10 +66,7 @@ impl SqliteProjection {
         let changes = Changes::of(&batch.events);
         let mut applied = Applied::count(&batch.events);
         let duplicates = self.write(batch.topic, batch.spans, &changes, &batch.letters)?;
-        applied.duplicate(
-            EventType::InventoryAdjusted,
-            duplicates + changes.duplicate_adjustments,
-        );
+        applied.duplicate(EventType::InventoryAdjusted, duplicates + changes.duplicate_adjustments);
         Ok(applied)
     }
 
@@ -93,15 +82,10 @@ impl SqliteProjection {
         changes: &Changes<'_>,
         letters: &[&DeadLetter],
     ) -> Result<u64, ApplyError> {
-        let tx = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(sorted)?;
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sorted)?;
         for span in spans {
             if !move_fence(&tx, topic, *span).map_err(sorted)? {
-                return Err(ApplyError::Fenced {
-                    partition: span.partition,
-                });
+                return Err(ApplyError::Fenced { partition: span.partition });
             }
         }
         let duplicates = write_all(&tx, changes, letters, &mut self.items).map_err(sorted)?;
@@ -120,11 +104,7 @@ fn sorted(error: rusqlite::Error) -> ApplyError {
 
 /// Whether the fence stood where it should.
 fn move_fence(tx: &Transaction<'_>, topic: &str, span: Span) -> rusqlite::Result<bool> {
-    let Span {
-        partition,
-        from,
-        next,
-    } = span;
+    let Span { partition, from, next } = span;
     let moved = match from {
         None => tx
             .prepare_cached(sql!("sqlite/projection/fence_first.sql"))?
@@ -232,9 +212,8 @@ fn write_inventory(
         let stock = stocks.entry(adjustment.sku.as_str()).or_default();
         stock.delta += adjustment.delta;
         stock.updated_at = stock.updated_at.max(Some(envelope.occurred_at));
-        let report = adjustment
-            .reported_quantity
-            .map(|q| (envelope.occurred_at, envelope.event_id.as_str(), q));
+        let report =
+            adjustment.reported_quantity.map(|q| (envelope.occurred_at, envelope.event_id.as_str(), q));
         stock.report = stock.report.max(report);
     }
     let mut add = tx.prepare_cached(sql!("sqlite/projection/inventory.sql"))?;

@@ -37,27 +37,17 @@ pub struct Progress {
 
 impl Progress {
     pub(super) fn new(topic: &str) -> Self {
-        Self {
-            topic: topic.to_owned(),
-            state: watch::Sender::default(),
-        }
+        Self { topic: topic.to_owned(), state: watch::Sender::default() }
     }
 
     pub(super) fn reader(&self) -> ProgressReader {
-        ProgressReader {
-            topic: self.topic.as_str().into(),
-            state: self.state.subscribe(),
-        }
+        ProgressReader { topic: self.topic.as_str().into(), state: self.state.subscribe() }
     }
 
     pub(super) fn started(&self, positions: &[(i32, Option<i64>)]) {
         self.state.send_modify(|state| {
             state.activity = Activity::Running;
-            state.next.extend(
-                positions
-                    .iter()
-                    .map(|(partition, next)| (*partition, next.unwrap_or(0))),
-            );
+            state.next.extend(positions.iter().map(|(partition, next)| (*partition, next.unwrap_or(0))));
         });
     }
 
@@ -65,20 +55,25 @@ impl Progress {
         self.state.send_modify(|state| {
             state.activity = Activity::Running;
             state.records += records as u64;
-            state
-                .next
-                .extend(spans.iter().map(|span| (span.partition, span.next)));
+            state.next.extend(spans.iter().map(|span| (span.partition, span.next)));
+        });
+    }
+
+    /// It projects, or would if there were something.
+    pub(super) fn running(&self) {
+        self.state.send_if_modified(|state| {
+            let was_not = state.activity != Activity::Running;
+            state.activity = Activity::Running;
+            was_not
         });
     }
 
     pub(super) fn waiting(&self, cause: String) {
-        self.state
-            .send_modify(|state| state.activity = Activity::Waiting(cause));
+        self.state.send_modify(|state| state.activity = Activity::Waiting(cause));
     }
 
     pub(super) fn stopped(&self, cause: String) {
-        self.state
-            .send_modify(|state| state.activity = Activity::Stopped(cause));
+        self.state.send_modify(|state| state.activity = Activity::Stopped(cause));
     }
 }
 
@@ -112,17 +107,10 @@ impl ProgressReader {
 
     /// Returns once the record at that position is projected: `true`; `false` when the projector is gone before.
     pub async fn when_projected(&self, position: Position) -> bool {
-        self.state
-            .clone()
-            .wait_for(|state| is_projected(state, position))
-            .await
-            .is_ok()
+        self.state.clone().wait_for(|state| is_projected(state, position)).await.is_ok()
     }
 }
 
 fn is_projected(state: &State, position: Position) -> bool {
-    state
-        .next
-        .get(&position.partition)
-        .is_some_and(|next| *next > position.offset)
+    state.next.get(&position.partition).is_some_and(|next| *next > position.offset)
 }

@@ -25,16 +25,14 @@ impl ProjectorThread {
     pub fn start(mut projector: Projector, stop: CancellationToken) -> std::io::Result<Self> {
         let progress = projector.progress();
         let (end, ended) = oneshot::channel();
-        std::thread::Builder::new()
-            .name("projector".to_owned())
-            .spawn(move || {
-                let result = projector.run(&stop);
-                if let Err(error) = &result {
-                    projector.progress.stopped(shared::telemetry::chain(error));
-                }
-                // Nobody may be listening at shutdown.
-                let _gone = end.send(result);
-            })?;
+        std::thread::Builder::new().name("projector".to_owned()).spawn(move || {
+            let result = projector.run(&stop);
+            if let Err(error) = &result {
+                projector.progress.stopped(shared::telemetry::chain(error));
+            }
+            // Nobody may be listening at shutdown.
+            let _gone = end.send(result);
+        })?;
         Ok(Self { progress, ended })
     }
 
@@ -61,13 +59,13 @@ impl Projector {
     fn run(&mut self, stop: &CancellationToken) -> Result<(), ProjectorError> {
         while !stop.is_cancelled() {
             if let Step::Waiting(delay) = self.step()? {
-                self.wait(delay, stop);
+                self.pause(delay, stop);
             }
         }
         Ok(())
     }
 
-    fn wait(&mut self, delay: Duration, stop: &CancellationToken) {
+    fn pause(&mut self, delay: Duration, stop: &CancellationToken) {
         let until = Instant::now() + delay;
         while !stop.is_cancelled() {
             let left = until.saturating_duration_since(Instant::now());

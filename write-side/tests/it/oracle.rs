@@ -49,10 +49,7 @@ fn version(envelope: &Envelope) -> (i64, &str) {
 impl<'a> Expected<'a> {
     fn user(&mut self, envelope: &'a Envelope, user: &'a UserCreated) {
         let (at, id) = version(envelope);
-        let row = format!(
-            "user | {} | {} | {} | {at} | {id}",
-            user.user_id, user.email, user.name
-        );
+        let row = format!("user | {} | {} | {} | {at} | {id}", user.user_id, user.email, user.name);
         keep_greatest(&mut self.users, user.user_id.as_str(), ((at, id), row));
     }
 
@@ -72,11 +69,7 @@ impl<'a> Expected<'a> {
     fn payment(&mut self, envelope: &'a Envelope, payment: &'a PaymentSettled) {
         let (at, id) = version(envelope);
         let ended = payment.status != PaymentStatus::Pending;
-        let settled_at = if ended {
-            payment.settled_at.micros().to_string()
-        } else {
-            "-".to_owned()
-        };
+        let settled_at = if ended { payment.settled_at.micros().to_string() } else { "-".to_owned() };
         let (order_id, payment_id, status) =
             (&payment.order_id, &payment.payment_id, payment.status.as_str());
         let (amount, currency) = (payment.amount.units(), payment.currency.as_str());
@@ -91,33 +84,21 @@ impl<'a> Expected<'a> {
         self.inbox.insert(format!("inbox | {id}"));
         let stock = self.inventory.entry(adjustment.sku.as_str()).or_default();
         stock.quantity += adjustment.delta;
-        stock.report = stock
-            .report
-            .max(adjustment.reported_quantity.map(|quantity| (at, id, quantity)));
+        stock.report = stock.report.max(adjustment.reported_quantity.map(|quantity| (at, id, quantity)));
         stock.updated_at = stock.updated_at.max(at);
     }
 
     fn rows(self) -> Vec<String> {
         let inventory = self.inventory.into_iter().map(|(sku, stock)| {
-            let Stock {
-                quantity,
-                report,
-                updated_at,
-            } = stock;
-            let report = report.map_or("- | - | -".to_owned(), |(at, by, said)| {
-                format!("{said} | {at} | {by}")
-            });
+            let Stock { quantity, report, updated_at } = stock;
+            let report =
+                report.map_or("- | - | -".to_owned(), |(at, by, said)| format!("{said} | {at} | {by}"));
             format!("inventory | {sku} | {quantity} | {report} | {updated_at}")
         });
         let users = self.users.into_values().map(|(_, row)| row);
         let orders = self.orders.into_values().map(|(_, row)| row);
         let payments = self.payments.into_values().map(|(_, row)| row);
-        users
-            .chain(orders)
-            .chain(payments)
-            .chain(inventory)
-            .chain(self.inbox)
-            .collect()
+        users.chain(orders).chain(payments).chain(inventory).chain(self.inbox).collect()
     }
 }
 
@@ -192,12 +173,7 @@ pub(crate) fn stock(id: &str, at: i64, sku: &str, delta: i64, reported: Option<i
 }
 
 fn envelope(id: &str, at: i64, event: Event) -> Envelope {
-    Envelope {
-        event_id: EventId::parse(id).unwrap(),
-        occurred_at: time(at),
-        correlation_id: None,
-        event,
-    }
+    Envelope { event_id: EventId::parse(id).unwrap(), occurred_at: time(at), correlation_id: None, event }
 }
 
 fn time(at: i64) -> Timestamp {
@@ -206,11 +182,8 @@ fn time(at: i64) -> Timestamp {
 
 /// Events about few things at few times, so that they meet: any of them may be the newest, or of the same time.
 pub(crate) fn events() -> impl Strategy<Value = Vec<Envelope>> {
-    let status = prop_oneof![
-        Just(PaymentStatus::Pending),
-        Just(PaymentStatus::Settled),
-        Just(PaymentStatus::Failed)
-    ];
+    let status =
+        prop_oneof![Just(PaymentStatus::Pending), Just(PaymentStatus::Settled), Just(PaymentStatus::Failed)];
     let reported = proptest::option::of(-100..100_i64);
     let one = (0..4, 0..4_i64, 0..3, 0..3, -50..50_i64, status, reported);
     proptest::collection::vec(one, 1..40).prop_map(|drawn| {

@@ -23,11 +23,7 @@ impl Store {
         let url = ReadModelUrl::Sqlite(dir.path().join("read_model.db"));
         let (projection, steps) = Projection::open(&url).unwrap();
         assert_eq!(steps, 1, "a new file has all to come");
-        Self {
-            dir,
-            projection,
-            from: None,
-        }
+        Self { dir, projection, from: None }
     }
 
     fn apply(&mut self, events: &[Envelope]) -> Applied {
@@ -43,11 +39,7 @@ impl Store {
         next: i64,
         events: &[Envelope],
     ) -> Result<Applied, ApplyError> {
-        let spans = [Span {
-            partition: 0,
-            from,
-            next,
-        }];
+        let spans = [Span { partition: 0, from, next }];
         self.projection.apply(&Batch {
             topic: "events",
             spans: &spans,
@@ -78,36 +70,22 @@ fn in_any_order(events: &[Envelope], row: &str) {
         }
         assert_eq!(whole.tables(), single.tables());
         assert_eq!(whole.tables(), expected_tables(&events));
-        assert!(
-            whole.tables().iter().any(|line| line.contains(row)),
-            "{row} in {:?}",
-            whole.tables()
-        );
+        assert!(whole.tables().iter().any(|line| line.contains(row)), "{row} in {:?}", whole.tables());
     }
 }
 
 #[test]
 fn the_newest_user_wins_by_time_then_id() {
-    let events = [
-        user("e1", 1, "u", "old"),
-        user("e3", 2, "u", "new"),
-        user("e2", 2, "u", "same time"),
-    ];
+    let events = [user("e1", 1, "u", "old"), user("e3", 2, "u", "new"), user("e2", 2, "u", "same time")];
     in_any_order(&events, "| new |");
 }
 
 #[test]
 fn b04_a_settled_payment_stays_settled_and_is_one_row() {
-    let events = [
-        order("e1", 1, "o", "u", 5),
-        payment("e2", 2, "o", 5, Settled),
-        order("e3", 3, "o", "u", 5),
-    ];
+    let events =
+        [order("e1", 1, "o", "u", 5), payment("e2", 2, "o", 5, Settled), order("e3", 3, "o", "u", 5)];
     in_any_order(&events, "| SETTLED |");
-    let one = expected_tables(&events)
-        .iter()
-        .filter(|row| row.starts_with("payment"))
-        .count();
+    let one = expected_tables(&events).iter().filter(|row| row.starts_with("payment")).count();
     assert_eq!(one, 1);
 }
 
@@ -123,11 +101,7 @@ fn the_newest_end_of_a_payment_wins() {
 
 #[test]
 fn b07_an_order_may_come_before_its_user_and_a_payment_before_its_order() {
-    let events = [
-        payment("e1", 3, "o", 5, Settled),
-        order("e2", 2, "o", "u", 5),
-        user("e3", 1, "u", "Ada"),
-    ];
+    let events = [payment("e1", 3, "o", 5, Settled), order("e2", 2, "o", "u", 5), user("e3", 1, "u", "Ada")];
     in_any_order(&events, "order | o | u |");
 }
 
@@ -138,21 +112,14 @@ fn b01_redelivered_inventory_counts_once() {
     let mut store = Store::new();
     let twice = [events[0].clone(), events[0].clone(), events[1].clone()];
     let applied = store.apply(&twice);
-    assert_eq!(
-        (applied.events[3], applied.duplicates[3]),
-        (3, 1),
-        "a duplicate inside one batch"
-    );
+    assert_eq!((applied.events[3], applied.duplicates[3]), (3, 1), "a duplicate inside one batch");
     let applied = store.apply(&events);
     assert_eq!(applied.duplicates[3], 2, "a duplicate in a later batch");
 }
 
 #[test]
 fn b10_an_older_report_does_not_overwrite_the_sum_nor_a_newer_report() {
-    let events = [
-        stock("e1", 2, "s", -5, Some(95)),
-        stock("e2", 1, "s", 100, Some(100)),
-    ];
+    let events = [stock("e1", 2, "s", -5, Some(95)), stock("e2", 1, "s", 100, Some(100))];
     in_any_order(&events, "inventory | s | 95 | 95 |");
 }
 
@@ -165,10 +132,7 @@ fn the_fence_refuses_who_does_not_stand_at_it() {
     let other = [stock("e9", 1, "s", 5, None)];
     for (from, next) in [(None, 1), (Some(0), 2), (Some(2), 3)] {
         let refused = store.apply_from(from, next, &other);
-        assert!(
-            matches!(refused, Err(ApplyError::Fenced { partition: 0 })),
-            "{from:?}: {refused:?}"
-        );
+        assert!(matches!(refused, Err(ApplyError::Fenced { partition: 0 })), "{from:?}: {refused:?}");
     }
     assert_eq!(store.tables(), before, "nothing of a refused batch is there");
     let checkpoints = store.projection.checkpoints("events").unwrap();
@@ -181,14 +145,9 @@ fn a_sum_beyond_64_bits_is_refused_whole() {
     let mut store = Store::new();
     store.apply(&[stock("e1", 1, "s", 5, None)]);
     let sql = rusqlite::Connection::open(store.dir.path().join("read_model.db")).unwrap();
-    sql.execute("UPDATE inventory SET quantity = 9223372036854775807", [])
-        .unwrap();
+    sql.execute("UPDATE inventory SET quantity = 9223372036854775807", []).unwrap();
     let before = store.tables();
-    let refused = store.apply_from(
-        Some(1),
-        3,
-        &[user("e2", 1, "u", "Ada"), stock("e3", 1, "s", 1, None)],
-    );
+    let refused = store.apply_from(Some(1), 3, &[user("e2", 1, "u", "Ada"), stock("e3", 1, "s", 1, None)]);
     assert!(matches!(refused, Err(ApplyError::Poison(_))), "{refused:?}");
     assert_eq!(store.tables(), before);
 }

@@ -25,11 +25,7 @@ fn projects_and_tells_how_far() {
     let mut projector = world.projector();
     let progress = projector.progress();
     assert_eq!(progress.activity(), Activity::Starting);
-    let events = [
-        user("e1", 1, "u", "Ada"),
-        order("e2", 2, "o", "u", 5),
-        payment("e3", 3, "o", 5, Settled),
-    ];
+    let events = [user("e1", 1, "u", "Ada"), order("e2", 2, "o", "u", 5), payment("e3", 3, "o", 5, Settled)];
     let positions = world.append_events(&events);
     assert!(!progress.is_projected(positions[0]));
     drain(&mut projector);
@@ -45,39 +41,23 @@ fn when_projected_returns_once_the_position_is_passed() {
     let mut projector = world.projector();
     let progress = projector.progress();
     let position = world.append_events(&[user("e1", 1, "u", "Ada")])[0];
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let waiting = runtime.spawn(async move { progress.when_projected(position).await });
     drain(&mut projector);
     assert!(runtime.block_on(waiting).unwrap());
     let never = projector.progress();
     drop(projector);
-    let far = shared::Position {
-        partition: 0,
-        offset: 1_000,
-    };
-    assert!(
-        !runtime.block_on(never.when_projected(far)),
-        "a projector that is gone is told"
-    );
+    let far = shared::Position { partition: 0, offset: 1_000 };
+    assert!(!runtime.block_on(never.when_projected(far)), "a projector that is gone is told");
 }
 
 #[test]
 fn promise_2_a_projector_that_is_killed_between_batches_changes_nothing() {
     let world = World::new();
-    let events: Vec<_> = (0..100)
-        .map(|n| stock(&format!("e{n}"), n, &format!("s{}", n % 7), n, None))
-        .collect();
+    let events: Vec<_> =
+        (0..100).map(|n| stock(&format!("e{n}"), n, &format!("s{}", n % 7), n, None)).collect();
     world.append_events(&events);
-    let small = ProjectorSettings {
-        limits: PollLimits {
-            events_max: 7,
-            bytes_max: 1 << 20,
-        },
-        ..SETTINGS
-    };
+    let small = ProjectorSettings { limits: PollLimits { events_max: 7, bytes_max: 1 << 20 }, ..SETTINGS };
     // A projector that is dropped has fetched, but not committed, what it would have done next.
     for steps in 1..12 {
         let mut projector = world.projector_with(small);
@@ -88,11 +68,7 @@ fn promise_2_a_projector_that_is_killed_between_batches_changes_nothing() {
     drain(&mut world.projector());
     assert_eq!(world.tables(), expected_tables(&events));
     assert_eq!(world.count("InventoryAdjusted", "applied"), 100);
-    assert_eq!(
-        world.count("InventoryAdjusted", "duplicate"),
-        0,
-        "checkpoint and rows moved together"
-    );
+    assert_eq!(world.count("InventoryAdjusted", "duplicate"), 0, "checkpoint and rows moved together");
 }
 
 #[test]
@@ -122,16 +98,8 @@ fn promise_4_broken_records_are_letters_and_their_neighbours_are_projected() {
         ("invalid-utf8", Some("k"), b"\xff\xfe"),
         ("empty-payload", Some("k"), b""),
         ("unrecognised-shape", Some("k"), b"{}"),
-        (
-            "unknown-type",
-            Some("k"),
-            b"{\"eventId\":\"e\",\"eventType\":\"Unknown\",\"timestamp\":\"x\"}",
-        ),
-        (
-            "missing-key",
-            None,
-            br#"{"id":"o1","user_id":"u","total":1,"timestamp":"2026-10-06T17:00:00Z"}"#,
-        ),
+        ("unknown-type", Some("k"), b"{\"eventId\":\"e\",\"eventType\":\"Unknown\",\"timestamp\":\"x\"}"),
+        ("missing-key", None, br#"{"id":"o1","user_id":"u","total":1,"timestamp":"2026-10-06T17:00:00Z"}"#),
         (
             "key-mismatch",
             Some("other"),
@@ -144,21 +112,13 @@ fn promise_4_broken_records_are_letters_and_their_neighbours_are_projected() {
         ),
     ];
     world.append_events(&good[..1]);
-    world.append(
-        broken
-            .iter()
-            .map(|(_, key, payload)| raw(*key, payload))
-            .collect(),
-    );
+    world.append(broken.iter().map(|(_, key, payload)| raw(*key, payload)).collect());
     world.append_events(&good[1..]);
     drain(&mut world.projector());
     assert_eq!(world.tables(), expected_tables(&good));
     let letters = world.open_letters();
     for (reason, key, payload) in broken {
-        let letter = letters
-            .iter()
-            .find(|letter| letter.reason == reason)
-            .expect(reason);
+        let letter = letters.iter().find(|letter| letter.reason == reason).expect(reason);
         assert_eq!(letter.payload.as_deref(), Some(payload), "the bytes as they came");
         assert_eq!(letter.key.as_deref(), key.map(str::as_bytes));
         assert_eq!(letter.headers.view().get_str("trace"), Some("t-1"));
@@ -177,10 +137,7 @@ fn b03_an_unknown_type_is_not_counted_as_processed() {
     )]);
     drain(&mut world.projector());
     assert_eq!(world.count("unknown", "dead_letter"), 1);
-    assert_eq!(
-        world.open_letters()[0].event_type.as_deref(),
-        Some("UnknownEvent")
-    );
+    assert_eq!(world.open_letters()[0].event_type.as_deref(), Some("UnknownEvent"));
 }
 
 #[test]
@@ -189,13 +146,8 @@ fn promise_4_an_event_that_the_store_refuses_is_found_among_a_thousand() {
     let mut projector = world.projector();
     world.append_events(&[stock("e-full", 0, "full", 1, None)]);
     drain(&mut projector);
-    world
-        .sql()
-        .execute("UPDATE inventory SET quantity = 9223372036854775807", [])
-        .unwrap();
-    let mut events: Vec<_> = (0..999)
-        .map(|n| order(&format!("o{n}"), n, &format!("o{n}"), "u", n))
-        .collect();
+    world.sql().execute("UPDATE inventory SET quantity = 9223372036854775807", []).unwrap();
+    let mut events: Vec<_> = (0..999).map(|n| order(&format!("o{n}"), n, &format!("o{n}"), "u", n)).collect();
     events.insert(617, stock("e-poison", 1, "full", 1, None));
     world.append_events(&events);
     drain(&mut projector);
@@ -203,16 +155,9 @@ fn promise_4_an_event_that_the_store_refuses_is_found_among_a_thousand() {
     assert_eq!(orders, ["999"]);
     let letters = world.open_letters();
     assert_eq!(letters.len(), 1);
-    assert_eq!(
-        (letters[0].reason.as_str(), letters[0].event_id.as_deref()),
-        (REFUSED, Some("e-poison"))
-    );
+    assert_eq!((letters[0].reason.as_str(), letters[0].event_id.as_deref()), (REFUSED, Some("e-poison")));
     assert!(!letters[0].causes.is_empty(), "the store's own words are kept");
-    assert_eq!(
-        world.count("InventoryAdjusted", "applied"),
-        1,
-        "the refused one is not counted as applied"
-    );
+    assert_eq!(world.count("InventoryAdjusted", "applied"), 1, "the refused one is not counted as applied");
 }
 
 #[test]
@@ -228,10 +173,7 @@ fn promise_4_a_store_that_is_away_makes_it_wait_and_no_letter() {
         assert!(matches!(projector.step().unwrap(), Step::Waiting(_)));
     }
     let complaint = projector.progress().complaint().unwrap();
-    assert!(
-        complaint.contains("read model is away") && complaint.contains("locked"),
-        "{complaint}"
-    );
+    assert!(complaint.contains("read model is away") && complaint.contains("locked"), "{complaint}");
     blocker.execute_batch("ROLLBACK").unwrap();
     drain(&mut projector);
     assert_eq!(projector.progress().complaint(), None);
@@ -250,28 +192,17 @@ fn promise_4_the_breaker_opens_and_is_seen() {
     let blocker = world.sql();
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
     projector.step().unwrap();
-    let Step::Waiting(wait) = projector.step().unwrap() else {
-        panic!("the store is locked")
-    };
-    assert!(
-        wait.as_secs() >= 29,
-        "the breaker's time-out, not the backoff: {wait:?}"
-    );
+    let Step::Waiting(wait) = projector.step().unwrap() else { panic!("the store is locked") };
+    assert!(wait.as_secs() >= 29, "the breaker's time-out, not the backoff: {wait:?}");
     let before = world.metrics.db_operations("apply");
     assert!(matches!(projector.step().unwrap(), Step::Waiting(_)));
-    assert_eq!(
-        world.metrics.db_operations("apply"),
-        before,
-        "the store is left alone"
-    );
+    assert_eq!(world.metrics.db_operations("apply"), before, "the store is left alone");
 }
 
 #[test]
 fn promise_5_a_zombie_is_refused_and_finds_its_way_back() {
     let world = World::new();
-    let events: Vec<_> = (0..50)
-        .map(|n| stock(&format!("e{n}"), n, "s", 1, None))
-        .collect();
+    let events: Vec<_> = (0..50).map(|n| stock(&format!("e{n}"), n, "s", 1, None)).collect();
     let mut zombie = world.projector();
     zombie.step().unwrap();
     zombie.step().unwrap(); // it has its partitions and their checkpoints, and now it sleeps
@@ -292,17 +223,11 @@ fn promise_5_a_zombie_is_refused_and_finds_its_way_back() {
 fn a_read_model_that_belongs_to_another_log_is_said_so() {
     let world = World::new();
     drain(&mut world.projector());
-    world
-        .sql()
-        .execute("INSERT INTO checkpoints VALUES ('events', 0, 500)", [])
-        .unwrap();
+    world.sql().execute("INSERT INTO checkpoints VALUES ('events', 0, 500)", []).unwrap();
     let mut projector = world.projector();
     projector.step().unwrap();
     let error = projector.step().unwrap_err().to_string();
-    assert!(
-        error.contains("0:500") && error.contains("do not belong together"),
-        "{error}"
-    );
+    assert!(error.contains("0:500") && error.contains("do not belong together"), "{error}");
 }
 
 #[test]
@@ -311,10 +236,7 @@ fn letters_are_redriven_exactly_once_and_discarded() {
     let mut projector = world.projector();
     world.append_events(&[stock("e-full", 0, "full", 1, None)]);
     drain(&mut projector);
-    world
-        .sql()
-        .execute("UPDATE inventory SET quantity = 9223372036854775807", [])
-        .unwrap();
+    world.sql().execute("UPDATE inventory SET quantity = 9223372036854775807", []).unwrap();
     world.append_events(&[stock("e-late", 1, "full", 1, None)]);
     world.append(vec![raw(Some("k"), b"never an event")]);
     drain(&mut projector);
@@ -322,27 +244,14 @@ fn letters_are_redriven_exactly_once_and_discarded() {
     let late = letters.iter().find(|letter| letter.reason == REFUSED).unwrap();
     world.redrive(late);
     drain(&mut projector);
-    let again = world
-        .open_letters()
-        .into_iter()
-        .find(|letter| letter.reason == REFUSED)
-        .unwrap();
-    assert_eq!(
-        again.attempts, 2,
-        "a letter that fails again returns, and it is known that it does"
-    );
-    world
-        .sql()
-        .execute("UPDATE inventory SET quantity = 1", [])
-        .unwrap();
+    let again = world.open_letters().into_iter().find(|letter| letter.reason == REFUSED).unwrap();
+    assert_eq!(again.attempts, 2, "a letter that fails again returns, and it is known that it does");
+    world.sql().execute("UPDATE inventory SET quantity = 1", []).unwrap();
     world.redrive(&again);
     world.redrive(&again); // as if the process had died before it could close the letter
     drain(&mut projector);
     assert!(
-        world
-            .tables()
-            .iter()
-            .any(|row| row.starts_with("inventory | full | 2 |")),
+        world.tables().iter().any(|row| row.starts_with("inventory | full | 2 |")),
         "{:?}",
         world.tables()
     );
@@ -350,16 +259,8 @@ fn letters_are_redriven_exactly_once_and_discarded() {
     assert_eq!(rest.len(), 1);
     let letters = world.letters();
     assert_eq!(letters.stats().unwrap()[0].count, 1);
-    assert!(
-        letters
-            .close("events", rest[0].position, Closed::Discarded)
-            .unwrap()
-    );
-    assert!(
-        !letters
-            .close("events", rest[0].position, Closed::Discarded)
-            .unwrap()
-    );
+    assert!(letters.close("events", rest[0].position, Closed::Discarded).unwrap());
+    assert!(!letters.close("events", rest[0].position, Closed::Discarded).unwrap());
     assert!(world.open_letters().is_empty());
 }
 

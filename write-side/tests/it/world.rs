@@ -18,20 +18,10 @@ use write_side::projector::{Projector, ProjectorSettings, Step};
 use write_side::retry::Backoff;
 
 pub(crate) const SETTINGS: ProjectorSettings = ProjectorSettings {
-    limits: PollLimits {
-        events_max: 1_000,
-        bytes_max: 4 * 1024 * 1024,
-    },
+    limits: PollLimits { events_max: 1_000, bytes_max: 4 * 1024 * 1024 },
     wait: Duration::ZERO,
-    backoff: Backoff {
-        initial: Duration::from_millis(1),
-        max: Duration::from_millis(1),
-    },
-    breaker: BreakerSettings {
-        failures_max: 1_000,
-        timeout: Duration::from_secs(30),
-        probes: 1,
-    },
+    backoff: Backoff { initial: Duration::from_millis(1), max: Duration::from_millis(1) },
+    breaker: BreakerSettings { failures_max: 1_000, timeout: Duration::from_secs(30), probes: 1 },
 };
 
 /// Everything a projector needs.
@@ -46,16 +36,8 @@ impl World {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let log = EventLog::Embedded(EmbeddedLog::open(dir.path(), 3).unwrap());
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        Self {
-            dir,
-            log,
-            metrics: Metrics::new(),
-            runtime,
-        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { dir, log, metrics: Metrics::new(), runtime }
     }
 
     pub(crate) fn read_model(&self) -> PathBuf {
@@ -85,9 +67,7 @@ impl World {
 
     pub(crate) fn redrive(&self, letter: &DeadLetter) {
         let letters = self.letters();
-        self.runtime
-            .block_on(write_side::dead_letter::redrive(&letters, &self.log, letter))
-            .unwrap();
+        self.runtime.block_on(write_side::dead_letter::redrive(&letters, &self.log, letter)).unwrap();
     }
 
     pub(crate) fn letters(&self) -> DeadLetters {
@@ -108,10 +88,7 @@ impl World {
     }
 
     pub(crate) fn count(&self, event_type: &str, status: &str) -> u64 {
-        self.metrics
-            .events_processed
-            .with_label_values(&[event_type, status])
-            .get()
+        self.metrics.events_processed.with_label_values(&[event_type, status]).get()
     }
 }
 
@@ -136,10 +113,7 @@ pub(crate) fn tables(path: &Path) -> Vec<String> {
         "SELECT 'inventory', * FROM inventory ORDER BY sku",
         "SELECT 'inbox', event_id FROM projected_events ORDER BY event_id",
     ];
-    queries
-        .iter()
-        .flat_map(|query| rows(&connection, query))
-        .collect()
+    queries.iter().flat_map(|query| rows(&connection, query)).collect()
 }
 
 pub(crate) fn rows(connection: &Connection, query: &str) -> Vec<String> {
@@ -154,9 +128,5 @@ pub(crate) fn rows(connection: &Connection, query: &str) -> Vec<String> {
         });
         Ok(cells.collect::<Vec<_>>().join(" | "))
     };
-    statement
-        .query_map([], row_text)
-        .unwrap()
-        .map(Result::unwrap)
-        .collect()
+    statement.query_map([], row_text).unwrap().map(Result::unwrap).collect()
 }

@@ -50,10 +50,7 @@ pub(super) fn config(
         config.set(*name, *value);
     }
     for (name, value) in properties.iter() {
-        let name = ALIASES
-            .iter()
-            .find(|(alias, _)| *alias == name)
-            .map_or(name, |(_, name)| *name);
+        let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| *name);
         check_fixed(name, value)?;
         config.set(name, value);
     }
@@ -62,9 +59,9 @@ pub(super) fn config(
 
 fn check_fixed(name: &str, value: &str) -> Result<(), LogError> {
     match FIXED.iter().find(|(fixed, _)| *fixed == name) {
-        Some((_, must)) if !value.eq_ignore_ascii_case(must) => Err(LogError::Fatal(format!(
-            "the Kafka property {name} is always {must}; leave it out"
-        ))),
+        Some((_, must)) if !value.eq_ignore_ascii_case(must) => {
+            Err(LogError::Fatal(format!("the Kafka property {name} is always {must}; leave it out")))
+        }
         _ => Ok(()),
     }
 }
@@ -79,10 +76,7 @@ pub(super) fn refused(error: KafkaError) -> LogError {
             format!("librdkafka refuses the value of the property {name}")
         }
         KafkaError::ClientConfig(_, reason, name, _) => {
-            format!(
-                "librdkafka refuses the value of the property {name}: {}",
-                reason.trim()
-            )
+            format!("librdkafka refuses the value of the property {name}: {}", reason.trim())
         }
         KafkaError::Nul(_) => "a Kafka property holds a zero byte".to_owned(),
         KafkaError::ClientCreation(reason) => format!("the Kafka client cannot be made: {}", reason.trim()),
@@ -101,9 +95,7 @@ pub(super) fn check_brokers(brokers: &str) -> Result<(), LogError> {
     if brokers.split(',').all(|broker| is_broker(broker.trim())) {
         Ok(())
     } else {
-        Err(LogError::Fatal(
-            "expected Kafka brokers as host:port,host:port".to_owned(),
-        ))
+        Err(LogError::Fatal("expected Kafka brokers as host:port,host:port".to_owned()))
     }
 }
 
@@ -138,12 +130,7 @@ mod tests {
 
     #[test]
     fn knows_a_broker_list() {
-        for good in [
-            "localhost:9092",
-            "a.example:1,b-2:65535",
-            "[::1]:9092",
-            "10.0.0.1:9092, k:9093",
-        ] {
+        for good in ["localhost:9092", "a.example:1,b-2:65535", "[::1]:9092", "10.0.0.1:9092, k:9093"] {
             assert!(check_brokers(good).is_ok(), "{good}");
         }
         for bad in [
@@ -164,9 +151,7 @@ mod tests {
 
     #[test]
     fn the_user_overrides_us_under_either_name() {
-        let properties = "delivery.timeout.ms=1;linger.ms=2;queue.buffering.max.ms=3"
-            .parse()
-            .unwrap();
+        let properties = "delivery.timeout.ms=1;linger.ms=2;queue.buffering.max.ms=3".parse().unwrap();
         let ours = [("message.timeout.ms", "10000"), ("linger.ms", "1")];
         let config = config("k:1", &properties, &ours).unwrap();
         assert_eq!(config.get("message.timeout.ms"), Some("1"));

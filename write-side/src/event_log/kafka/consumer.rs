@@ -114,9 +114,7 @@ impl KafkaConsumer {
     /// Waits for the first record, then takes those that librdkafka has at hand.
     fn fill(&mut self, batch: &mut RecordBatch, limits: PollLimits, wait: Duration) {
         let deadline = Instant::now() + wait;
-        let Self {
-            client, next, failed, ..
-        } = self;
+        let Self { client, next, failed, .. } = self;
         while failed.is_none() && batch.len() < limits.events_max && batch.byte_len() < limits.bytes_max {
             let left = deadline.saturating_duration_since(Instant::now());
             let timeout = if batch.is_empty() { left } else { Duration::ZERO };
@@ -132,11 +130,7 @@ impl KafkaConsumer {
 
     fn take_kept(&mut self, batch: &mut RecordBatch) {
         for record in self.kept.iter() {
-            let parts = RecordParts {
-                key: record.key,
-                payload: record.payload,
-                headers: record.headers,
-            };
+            let parts = RecordParts { key: record.key, payload: record.payload, headers: record.headers };
             batch.push(record.position, record.appended_at, parts);
         }
         self.kept.clear();
@@ -153,8 +147,7 @@ impl KafkaConsumer {
     fn forget(&mut self, partitions: &[i32]) {
         self.next.retain(|partition, _| !partitions.contains(partition));
         self.ends.retain(|partition, _| !partitions.contains(partition));
-        self.kept
-            .retain(|position| !partitions.contains(&position.partition));
+        self.kept.retain(|position| !partitions.contains(&position.partition));
     }
 
     /// See [`super::super::Consumer::start`]. A partition that the group has taken back meanwhile is passed over:
@@ -182,10 +175,8 @@ impl KafkaConsumer {
 
     fn check_start(&self, partition: i32, next: Option<i64>, deadline: Instant) -> Result<Start, LogError> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let (beginning, end) = self
-            .client
-            .fetch_watermarks(&self.topic, partition, left)
-            .map_err(LogError::unavailable)?;
+        let (beginning, end) =
+            self.client.fetch_watermarks(&self.topic, partition, left).map_err(LogError::unavailable)?;
         let next = next.unwrap_or(beginning);
         if next > end {
             return Err(LogError::Fatal(format!(
@@ -207,9 +198,7 @@ impl KafkaConsumer {
             return Ok(());
         }
         let list = self.offsets(starts.iter().map(|start| (start.partition, start.next)))?;
-        self.client
-            .incremental_assign(&list)
-            .map_err(LogError::unavailable)?;
+        self.client.incremental_assign(&list).map_err(LogError::unavailable)?;
         let partitions = starts.iter().map(|start| start.partition);
         self.client.context().set_started(partitions);
         Ok(())
@@ -225,8 +214,7 @@ impl KafkaConsumer {
         self.client.pause(&paused).map_err(LogError::unavailable)?;
         let sought = self.client.seek_partitions(offsets, SEEK_WAIT);
         self.client.resume(&paused).map_err(LogError::unavailable)?;
-        self.paused
-            .retain(|partition| starts.iter().all(|start| start.partition != *partition));
+        self.paused.retain(|partition| starts.iter().all(|start| start.partition != *partition));
         for element in sought.map_err(LogError::unavailable)?.elements() {
             element.error().map_err(LogError::unavailable)?;
         }
@@ -245,9 +233,7 @@ impl KafkaConsumer {
     /// See [`super::super::Consumer::commit`].
     pub(in super::super) fn commit(&mut self, next: &[Position]) {
         let started = self.client.context().started();
-        let ours = next
-            .iter()
-            .filter(|position| started.contains(&position.partition));
+        let ours = next.iter().filter(|position| started.contains(&position.partition));
         let list = self.offsets(ours.map(|position| (position.partition, position.offset)));
         let Ok(list) = list else { return };
         if list.count() > 0
@@ -294,10 +280,7 @@ impl KafkaConsumer {
         if self.paused.is_empty() {
             return;
         }
-        match self
-            .client
-            .resume(&list(&self.topic, self.paused.iter().copied()))
-        {
+        match self.client.resume(&list(&self.topic, self.paused.iter().copied())) {
             Ok(()) => self.paused.clear(),
             Err(error) => tracing::warn!(%error, "partitions were not resumed; trying again"),
         }
@@ -326,9 +309,7 @@ fn judge(error: &KafkaError, group: &Group) -> Option<LogError> {
     use RDKafkaErrorCode as Code;
     if let KafkaError::MessageConsumptionFatal(_) = error {
         let reason = group.reason();
-        return Some(LogError::Fatal(format!(
-            "the Kafka consumer has stopped for good: {reason}"
-        )));
+        return Some(LogError::Fatal(format!("the Kafka consumer has stopped for good: {reason}")));
     }
     match error.rdkafka_error_code() {
         Some(Code::AutoOffsetReset | Code::LogTruncation) => Some(LogError::Fatal(format!(

@@ -41,10 +41,7 @@ struct State {
 
 impl Group {
     pub(super) fn new(topic: &str) -> Self {
-        Self {
-            topic: topic.to_owned(),
-            state: Mutex::default(),
-        }
+        Self { topic: topic.to_owned(), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -107,11 +104,7 @@ impl Group {
     fn revoked(&self, partitions: Vec<i32>) -> Vec<i32> {
         let mut state = self.state();
         state.owned.retain(|partition| !partitions.contains(partition));
-        let read = partitions
-            .iter()
-            .copied()
-            .filter(|partition| state.started.remove(partition))
-            .collect();
+        let read = partitions.iter().copied().filter(|partition| state.started.remove(partition)).collect();
         if !partitions.is_empty() {
             state.changes.push_back(Polled::Revoked(partitions));
         }
@@ -130,11 +123,8 @@ pub(super) fn list(topic: &str, partitions: impl IntoIterator<Item = i32>) -> To
 
 impl ConsumerContext for Group {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, told: &mut TopicPartitionList) {
-        let partitions: Vec<i32> = told
-            .elements_for_topic(&self.topic)
-            .iter()
-            .map(|element| element.partition())
-            .collect();
+        let partitions: Vec<i32> =
+            told.elements_for_topic(&self.topic).iter().map(|element| element.partition()).collect();
         tracing::info!(topic = self.topic, ?partitions, ?kind, "the group has changed");
         let answer = if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             self.assigned(partitions);

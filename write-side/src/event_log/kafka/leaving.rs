@@ -39,9 +39,7 @@ impl Drop for Client {
             // The other side has given up waiting.
             let _gone = done.send(());
         };
-        let closer = std::thread::Builder::new()
-            .name("kafka-close".to_owned())
-            .spawn(close);
+        let closer = std::thread::Builder::new().name("kafka-close".to_owned()).spawn(close);
         if closer.is_ok() && closed.recv_timeout(CLOSE_WAIT).is_err() {
             tracing::warn!("Kafka did not let the consumer leave in time; going without");
         }

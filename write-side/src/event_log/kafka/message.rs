@@ -9,24 +9,14 @@ use shared::{Position, RecordBatch, Timestamp};
 
 /// Copies a record into the batch. The message is not held: it would pin librdkafka's queue.
 pub(super) fn take(message: &BorrowedMessage<'_>, next: &mut BTreeMap<i32, i64>, batch: &mut RecordBatch) {
-    let position = Position {
-        partition: message.partition(),
-        offset: message.offset(),
-    };
+    let position = Position { partition: message.partition(), offset: message.offset() };
     let Some(next) = next.get_mut(&position.partition) else {
         return;
     };
     *next = position.offset + 1;
-    let appended_at = message
-        .timestamp()
-        .to_millis()
-        .map(|millis| millis.saturating_mul(1000));
+    let appended_at = message.timestamp().to_millis().map(|millis| millis.saturating_mul(1000));
     let headers = copy_headers(message);
-    let parts = RecordParts {
-        key: message.key(),
-        payload: message.payload(),
-        headers: headers.view(),
-    };
+    let parts = RecordParts { key: message.key(), payload: message.payload(), headers: headers.view() };
     let appended_at = appended_at.and_then(Timestamp::from_micros);
     batch.push(position, appended_at.unwrap_or_else(Timestamp::now), parts);
 }

@@ -34,9 +34,7 @@ const QUEUE_LOOK: Duration = Duration::from_millis(5);
 pub(super) fn connect(brokers: &str, properties: &KafkaProperties) -> Result<FutureProducer<Says>, LogError> {
     let bytes_max = RECORD_BYTES_MAX.to_string();
     let ours = [OURS, &[("message.max.bytes", bytes_max.as_str())]].concat();
-    client::config(brokers, properties, &ours)?
-        .create_with_context(Says)
-        .map_err(client::refused)
+    client::config(brokers, properties, &ours)?.create_with_context(Says).map_err(client::refused)
 }
 
 /// See [`super::KafkaLog::append`]. Returns when nothing of it is in flight any more, whatever became of it.
@@ -104,10 +102,9 @@ impl Append {
             return false;
         };
         match delivery.await {
-            Ok(Ok(stands)) => self.positions.push(Position {
-                partition: stands.partition,
-                offset: stands.offset,
-            }),
+            Ok(Ok(stands)) => {
+                self.positions.push(Position { partition: stands.partition, offset: stands.offset });
+            }
             Ok(Err((error, _))) => self.fail(error),
             Err(_) => self.fail(KafkaError::Canceled),
         }
@@ -123,10 +120,7 @@ fn headers(view: HeaderView<'_>) -> Option<OwnedHeaders> {
     let mut all = None;
     for (key, value) in view.iter() {
         let value = Some(value);
-        all = Some(
-            all.unwrap_or_else(OwnedHeaders::new)
-                .insert(Header { key, value }),
-        );
+        all = Some(all.unwrap_or_else(OwnedHeaders::new).insert(Header { key, value }));
     }
     all
 }

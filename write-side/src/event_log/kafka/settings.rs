@@ -62,9 +62,7 @@ fn parse_item(number: usize, item: &str) -> Result<(String, String), InvalidSett
 
 impl fmt::Debug for KafkaProperties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self
-            .iter()
-            .map(|(name, value)| (name, if is_secret(name) { "***" } else { value }));
+        let shown = self.iter().map(|(name, value)| (name, if is_secret(name) { "***" } else { value }));
         f.debug_map().entries(shown).finish()
     }
 }
@@ -72,9 +70,7 @@ impl fmt::Debug for KafkaProperties {
 /// Whether the value of the property of that name must never be shown.
 pub(super) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    ["password", "secret", "key", "token", "oauthbearer.config"]
-        .iter()
-        .any(|word| name.contains(word))
+    ["password", "secret", "key", "token", "oauthbearer.config"].iter().any(|word| name.contains(word))
 }
 
 #[cfg(test)]
@@ -92,10 +88,7 @@ mod tests {
         assert_eq!(parse("linger.ms=5;"), Ok(vec![pair("linger.ms", "5")]));
         assert_eq!(
             parse("security.protocol=SASL_SSL; sasl.password=a=b c "),
-            Ok(vec![
-                pair("security.protocol", "SASL_SSL"),
-                pair("sasl.password", "a=b c ")
-            ]),
+            Ok(vec![pair("security.protocol", "SASL_SSL"), pair("sasl.password", "a=b c ")]),
             "a value may hold = and spaces"
         );
         assert_eq!(parse("client.rack="), Ok(vec![pair("client.rack", "")]));
@@ -105,10 +98,7 @@ mod tests {
     fn a_bad_item_is_named_by_its_number_only() {
         for text in ["a=1;hunter2", "a=1;=hunter2", "a=1;hunter 2=x", "a=1;hunter2;b=1"] {
             let error = parse(text).unwrap_err().to_string();
-            assert!(
-                error.contains("item 2") && !error.contains("hunter"),
-                "{text}: {error}"
-            );
+            assert!(error.contains("item 2") && !error.contains("hunter"), "{text}: {error}");
         }
     }
 
@@ -116,15 +106,9 @@ mod tests {
     fn debug_hides_secrets() {
         let text =
             "sasl.password=hunter2;ssl.key.pem=hunter2;client.SECRET=hunter2;x.token=hunter2;linger.ms=5";
-        let settings = KafkaSettings {
-            group: "g".to_owned(),
-            properties: text.parse().unwrap(),
-        };
+        let settings = KafkaSettings { group: "g".to_owned(), properties: text.parse().unwrap() };
         let shown = format!("{settings:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
-        assert!(
-            shown.contains("sasl.password") && shown.contains(r#""linger.ms": "5""#),
-            "{shown}"
-        );
+        assert!(shown.contains("sasl.password") && shown.contains(r#""linger.ms": "5""#), "{shown}");
     }
 }

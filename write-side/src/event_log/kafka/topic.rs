@@ -27,9 +27,7 @@ pub(super) fn check_name(topic: &str) -> Result<(), LogError> {
     if (1..=249).contains(&topic.len()) && topic.bytes().all(allowed) && !dots {
         Ok(())
     } else {
-        Err(LogError::Fatal(
-            "a Kafka topic has 1 to 249 of the characters A-Z a-z 0-9 . _ -".to_owned(),
-        ))
+        Err(LogError::Fatal("a Kafka topic has 1 to 249 of the characters A-Z a-z 0-9 . _ -".to_owned()))
     }
 }
 
@@ -123,9 +121,7 @@ fn look_or_make(
     // -1: as many replicas as the brokers are set to.
     let new =
         NewTopic::new(topic, partitions, TopicReplication::Fixed(-1)).set("max.message.bytes", &bytes_max);
-    let options = AdminOptions::new()
-        .request_timeout(Some(ASK_WAIT))
-        .operation_timeout(Some(ASK_WAIT));
+    let options = AdminOptions::new().request_timeout(Some(ASK_WAIT)).operation_timeout(Some(ASK_WAIT));
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     match runtime.block_on(admin.create_topics([&new], &options)) {
         Ok(results) => match results.into_iter().next() {

@@ -8,10 +8,7 @@ use write_side::event_log::{EventLog, EventLogUrl, LogError, LogSettings};
 use super::fixture::{Reader, record, settings, sorted};
 
 fn open(dir: &Path, partitions: i32) -> Result<EventLog, LogError> {
-    let settings = LogSettings {
-        partitions,
-        ..settings("")
-    };
+    let settings = LogSettings { partitions, ..settings("") };
     EventLog::open(&EventLogUrl::Embedded(dir.to_owned()), &settings)
 }
 
@@ -54,10 +51,7 @@ fn an_unknown_partition_is_fatal() {
     let mut reader = Reader::new(&open(dir.path(), 3).unwrap());
     reader.assigned();
     let error = reader.consumer.start(&[(3, None)]).unwrap_err();
-    assert!(
-        matches!(&error, LogError::Fatal(text) if text.contains("do not belong together")),
-        "{error:?}"
-    );
+    assert!(matches!(&error, LogError::Fatal(text) if text.contains("do not belong together")), "{error:?}");
 }
 
 #[test]
@@ -69,17 +63,11 @@ fn one_append_is_all_or_nothing() {
     saboteur
         .execute_batch("CREATE TRIGGER refuse BEFORE INSERT ON records WHEN NEW.payload = x'626164' BEGIN SELECT RAISE(FAIL, 'refused'); END")
         .unwrap();
-    let records = ["good", "good", "bad", "good"]
-        .map(|payload| record("k", payload))
-        .to_vec();
+    let records = ["good", "good", "bad", "good"].map(|payload| record("k", payload)).to_vec();
     let error = runtime.block_on(log.append(records)).unwrap_err();
     assert!(matches!(error, LogError::Unavailable(_)), "{error:?}");
     saboteur.execute_batch("DROP TRIGGER refuse").unwrap();
     let positions = runtime.block_on(log.append(vec![record("k", "after")])).unwrap();
     let read = Reader::from_the_beginning(&log).read(1);
-    assert_eq!(
-        (read[0].position, positions[0].offset),
-        (positions[0], 0),
-        "the first of its partition"
-    );
+    assert_eq!((read[0].position, positions[0].offset), (positions[0], 0), "the first of its partition");
 }

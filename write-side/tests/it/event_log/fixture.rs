@@ -16,10 +16,7 @@ use write_side::event_log::{Consumer, EventLog, EventLogUrl, LogError, LogSettin
 
 /// Partitions of every log here.
 pub(super) const PARTITIONS: i32 = 6;
-pub(super) const LIMITS: PollLimits = PollLimits {
-    events_max: 1000,
-    bytes_max: 16 * 1024 * 1024,
-};
+pub(super) const LIMITS: PollLimits = PollLimits { events_max: 1000, bytes_max: 16 * 1024 * 1024 };
 /// Polls after which a test gives up waiting, and how long each may wait.
 const POLLS_MAX: usize = 60;
 pub(super) const WAIT: Duration = Duration::from_secs(1);
@@ -48,11 +45,7 @@ impl Fixture {
 
     /// `count` records with keys and payloads of their own.
     pub(super) fn append_numbered(&self, count: usize) -> Vec<Position> {
-        self.append(
-            (0..count)
-                .map(|n| record(&format!("key-{n}"), &format!("payload-{n}")))
-                .collect(),
-        )
+        self.append((0..count).map(|n| record(&format!("key-{n}"), &format!("payload-{n}"))).collect())
     }
 }
 
@@ -67,11 +60,7 @@ pub(super) fn settings(properties: &str) -> LogSettings {
 }
 
 fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
 pub(super) fn embedded() -> Fixture {
@@ -86,11 +75,7 @@ pub(super) fn embedded() -> Fixture {
 
 pub(super) fn kafka_mock() -> Fixture {
     let mock = Mock::with_topic(PARTITIONS);
-    Fixture {
-        log: mock.open("").unwrap(),
-        runtime: runtime(),
-        _ground: Ground::Mock(mock),
-    }
+    Fixture { log: mock.open("").unwrap(), runtime: runtime(), _ground: Ground::Mock(mock) }
 }
 
 /// Real Kafka, or `None` and a line that says so.
@@ -117,10 +102,7 @@ pub(super) struct Mock(BaseProducer);
 
 impl Mock {
     fn start() -> Self {
-        let client: BaseProducer = ClientConfig::new()
-            .set("test.mock.num.brokers", "1")
-            .create()
-            .unwrap();
+        let client: BaseProducer = ClientConfig::new().set("test.mock.num.brokers", "1").create().unwrap();
         #[expect(
             unsafe_code,
             reason = "rdkafka does not wrap this call; without it every group takes 3 s to join"
@@ -146,20 +128,14 @@ impl Mock {
 
     /// Opens the topic `events` of this cluster.
     pub(super) fn open(&self, properties: &str) -> Result<EventLog, LogError> {
-        let url = EventLogUrl::Kafka {
-            brokers: self.cluster().bootstrap_servers(),
-            topic: "events".to_owned(),
-        };
+        let url =
+            EventLogUrl::Kafka { brokers: self.cluster().bootstrap_servers(), topic: "events".to_owned() };
         EventLog::open(&url, &settings(&format!("{MOCK_PROPERTIES};{properties}")))
     }
 }
 
 pub(super) fn record(key: &str, payload: &str) -> NewRecord {
-    NewRecord {
-        key: Some(key.into()),
-        payload: payload.into(),
-        headers: Headers::EMPTY,
-    }
+    NewRecord { key: Some(key.into()), payload: payload.into(), headers: Headers::EMPTY }
 }
 
 /// A record read, kept.
@@ -194,10 +170,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(log: &EventLog) -> Self {
-        Self {
-            consumer: log.consumer().unwrap(),
-            batch: RecordBatch::new(log.topic()),
-        }
+        Self { consumer: log.consumer().unwrap(), batch: RecordBatch::new(log.topic()) }
     }
 
     /// Started at the beginning of every partition.

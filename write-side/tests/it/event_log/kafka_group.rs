@@ -22,12 +22,7 @@ struct Member {
 
 impl Member {
     fn join(log: &EventLog) -> Self {
-        Self {
-            reader: Reader::new(log),
-            owned: BTreeSet::new(),
-            read: Vec::new(),
-            revoked: 0,
-        }
+        Self { reader: Reader::new(log), owned: BTreeSet::new(), read: Vec::new(), revoked: 0 }
     }
 
     fn step(&mut self) {
@@ -66,30 +61,16 @@ fn shares_and_takes_over(fixture: &Fixture) {
     let positions = fixture.append_numbered(60);
     let all: BTreeSet<i32> = (0..PARTITIONS).collect();
     let mut first = Member::join(&fixture.log);
-    step_until(&mut [&mut first], |m| {
-        m[0].owned.len() == 6 && m[0].read.len() == 60
-    });
+    step_until(&mut [&mut first], |m| m[0].owned.len() == 6 && m[0].read.len() == 60);
 
     let mut second = Member::join(&fixture.log);
-    step_until(&mut [&mut first, &mut second], |m| {
-        m[0].owned.len() == 3 && m[1].owned.len() == 3
-    });
+    step_until(&mut [&mut first, &mut second], |m| m[0].owned.len() == 3 && m[1].owned.len() == 3);
     assert_eq!(&first.owned | &second.owned, all);
-    assert_eq!(
-        (first.revoked, second.revoked),
-        (3, 0),
-        "the others stay where they are"
-    );
+    assert_eq!((first.revoked, second.revoked), (3, 0), "the others stay where they are");
 
     let moved = second.owned.clone();
-    let at_second: Vec<_> = positions
-        .iter()
-        .filter(|p| moved.contains(&p.partition))
-        .copied()
-        .collect();
-    step_until(&mut [&mut first, &mut second], |m| {
-        m[1].read.len() == at_second.len()
-    });
+    let at_second: Vec<_> = positions.iter().filter(|p| moved.contains(&p.partition)).copied().collect();
+    step_until(&mut [&mut first, &mut second], |m| m[1].read.len() == at_second.len());
     assert_eq!(sorted(second.read.iter().map(|r| r.position)), sorted(at_second));
 
     let kept = first.read.len();
@@ -97,9 +78,7 @@ fn shares_and_takes_over(fixture: &Fixture) {
     step_until(&mut [&mut first], |m| m[0].owned.len() == 6);
     let more = fixture.append_numbered(60);
     let again = positions.iter().filter(|p| moved.contains(&p.partition)).count();
-    step_until(&mut [&mut first], |m| {
-        m[0].read.len() == kept + again + more.len()
-    });
+    step_until(&mut [&mut first], |m| m[0].read.len() == kept + again + more.len());
 }
 
 #[test]
@@ -152,10 +131,7 @@ fn a_start_delayed_by_a_long_pause_holds_up_nobody() {
     let all: Vec<_> = (0..PARTITIONS).map(|p| (p, None)).collect();
     first.consumer.start(&all).unwrap();
     let mut read = Vec::new();
-    let at_first = positions
-        .iter()
-        .filter(|p| !second.owned.contains(&p.partition))
-        .count();
+    let at_first = positions.iter().filter(|p| !second.owned.contains(&p.partition)).count();
     for _ in 0..POLLS_MAX {
         if read.len() >= at_first {
             break;
@@ -170,9 +146,7 @@ fn a_start_delayed_by_a_long_pause_holds_up_nobody() {
 #[test]
 fn an_outage_longer_than_the_session_passes() {
     let mock = Mock::with_topic(PARTITIONS);
-    let log = mock
-        .open("message.timeout.ms=1000;reconnect.backoff.max.ms=100")
-        .unwrap();
+    let log = mock.open("message.timeout.ms=1000;reconnect.backoff.max.ms=100").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let append = |payload| runtime.block_on(log.append(vec![record("k", payload)]));
     let before = append("before").unwrap()[0];
@@ -181,23 +155,14 @@ fn an_outage_longer_than_the_session_passes() {
 
     mock.cluster().broker_down(-1).unwrap();
     assert!(matches!(append("during").unwrap_err(), LogError::Unavailable(_)));
-    assert!(matches!(
-        runtime.block_on(log.ping()).unwrap_err(),
-        LogError::Unavailable(_)
-    ));
+    assert!(matches!(runtime.block_on(log.ping()).unwrap_err(), LogError::Unavailable(_)));
     step_until(&mut [&mut member], |m| m[0].owned.is_empty());
     assert_eq!(member.read.len(), 1);
 
     mock.cluster().broker_up(-1).unwrap();
     assert!((0..POLLS_MAX).any(|_| runtime.block_on(log.ping()).is_ok()));
     let after = append("after").unwrap()[0];
-    step_until(&mut [&mut member], |m| {
-        m[0].read.last().is_some_and(|read| read.position == after)
-    });
-    let again: Vec<_> = member
-        .read
-        .iter()
-        .filter(|read| read.position == before)
-        .collect();
+    step_until(&mut [&mut member], |m| m[0].read.last().is_some_and(|read| read.position == after));
+    let again: Vec<_> = member.read.iter().filter(|read| read.position == before).collect();
     assert_eq!(again.len(), 2, "read again from where it was told to start");
 }

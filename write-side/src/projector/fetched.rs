@@ -1,14 +1,16 @@
-//! What was fetched and is not projected yet: decoded records, and the parts in which they are tried.
+//! What was fetched and is not projected yet: records, what they decode to, and the parts in which they are tried.
 //!
 //! Normally there is one part: everything. When the store refuses it, it is halved until the single event is found;
 //! that one becomes a dead letter, the others go on.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use shared::{Envelope, RecordBatch, Timestamp, decode};
 
 use crate::dead_letter::DeadLetter;
+use crate::event_log::{Consumer, LogError, PollLimits, Polled};
 use crate::projection::{ApplyError, Batch, Span};
 
 /// Below this a thread costs more than it takes over.
@@ -17,34 +19,58 @@ const DECODE_SHARE_MIN: usize = 2_000;
 /// A record, decoded. Boxed letters keep the common case small.
 #[derive(Debug)]
 enum Outcome {
-    /// Not decoded yet; never seen outside of [`Pending::decode`].
+    /// Not decoded yet; never seen outside of [`Fetched::fill`].
     Unread,
     Event(Envelope),
     Letter(Box<DeadLetter>),
 }
 
-/// Decoded records that wait to be projected.
-#[derive(Debug, Default)]
-pub(super) struct Pending {
+/// Records of one poll.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    records: RecordBatch,
+    /// What each record is.
     outcomes: Vec<Outcome>,
     /// Parts still to be tried, the next one last. Together they are a suffix of `outcomes`, in order.
     parts: Vec<Range<usize>>,
 }
 
-impl Pending {
+impl Fetched {
+    pub(super) fn new(topic: &str) -> Self {
+        Self { records: RecordBatch::new(topic), outcomes: Vec::new(), parts: Vec::new() }
+    }
+
+    /// Whether nothing is left to be tried.
     pub(super) fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
+    /// Forgets what is left to be tried.
     pub(super) fn clear(&mut self) {
         self.outcomes.clear();
         self.parts.clear();
     }
 
-    /// Decodes a batch of records; all of them are one part. Decoding is half the work beside the store's, and
-    /// records do not depend on each other, so a large batch is shared out among the cores.
-    pub(super) fn decode(&mut self, records: &RecordBatch) {
+    /// Polls into the buffer and decodes what came; all of it is one part.
+    pub(super) fn fill(
+        &mut self,
+        consumer: &mut Consumer,
+        limits: PollLimits,
+        wait: Duration,
+    ) -> Result<Polled, LogError> {
         self.clear();
+        let polled = consumer.poll(&mut self.records, limits, wait)?;
+        if polled == Polled::Records && !self.records.is_empty() {
+            self.decode();
+            self.parts.push(0..self.outcomes.len());
+        }
+        Ok(polled)
+    }
+
+    /// Decoding is half the work beside the store's, and records do not depend on each other, so a large batch is
+    /// shared out among the cores.
+    fn decode(&mut self) {
+        let records = &self.records;
         self.outcomes.resize_with(records.len(), || Outcome::Unread);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let share = records.len().div_ceil(cores).max(DECODE_SHARE_MIN);
@@ -58,9 +84,6 @@ impl Pending {
                 decode_share(records, from, outcomes);
             }
         });
-        if !self.outcomes.is_empty() {
-            self.parts.push(0..self.outcomes.len());
-        }
     }
 
     pub(super) fn next_part(&mut self) -> Option<Range<usize>> {
@@ -73,60 +96,49 @@ impl Pending {
 
     /// From where to where a part moves each partition. Records of a partition lie in order, so a part that
     /// follows another continues where that one ended.
-    pub(super) fn spans(
-        &self,
-        records: &RecordBatch,
-        part: &Range<usize>,
-        fences: &BTreeMap<i32, Option<i64>>,
-    ) -> Vec<Span> {
+    pub(super) fn spans(&self, part: &Range<usize>, fences: &BTreeMap<i32, Option<i64>>) -> Vec<Span> {
         let mut next = BTreeMap::new();
         for index in part.clone() {
-            let position = records.get(index).position;
+            let position = self.records.get(index).position;
             next.insert(position.partition, position.offset + 1);
         }
         let from = |partition| fences.get(&partition).copied().flatten();
-        next.into_iter()
-            .map(|(partition, next)| Span {
-                partition,
-                from: from(partition),
-                next,
-            })
-            .collect()
+        next.into_iter().map(|(partition, next)| Span { partition, from: from(partition), next }).collect()
     }
 
     pub(super) fn batch<'a>(&'a self, topic: &'a str, part: &Range<usize>, spans: &'a [Span]) -> Batch<'a> {
-        let mut batch = Batch {
-            topic,
-            spans,
-            events: Vec::with_capacity(part.len()),
-            letters: Vec::new(),
-        };
+        let mut batch = Batch { topic, spans, events: Vec::with_capacity(part.len()), letters: Vec::new() };
         for outcome in &self.outcomes[part.clone()] {
             match outcome {
                 Outcome::Event(envelope) => batch.events.push(envelope),
                 Outcome::Letter(letter) => batch.letters.push(letter),
-                Outcome::Unread => unreachable!("decode() leaves none unread"),
+                Outcome::Unread => unreachable!("fill() leaves none unread"),
             }
         }
         batch
     }
 
-    /// Halves a part that the store refuses; a part of one record becomes a letter. Returns whether it was one.
-    pub(super) fn bisect(&mut self, records: &RecordBatch, part: Range<usize>, error: &ApplyError) -> bool {
+    /// When the log took each record of a part.
+    pub(super) fn appended_at(&self, part: &Range<usize>) -> impl Iterator<Item = Timestamp> {
+        part.clone().map(|index| self.records.get(index).appended_at)
+    }
+
+    /// Halves a part that the store refuses; a part of one record becomes a letter.
+    pub(super) fn bisect(&mut self, part: Range<usize>, error: &ApplyError) {
         if part.len() > 1 {
             let middle = part.start + part.len() / 2;
             self.parts.push(middle..part.end);
             self.parts.push(part.start..middle);
-            return false;
+            return;
         }
         let outcome = &mut self.outcomes[part.start];
         if let Outcome::Event(envelope) = outcome {
-            let letter = DeadLetter::refused(&records.get(part.start), envelope, error, Timestamp::now());
+            let record = self.records.get(part.start);
+            let letter = DeadLetter::refused(&record, envelope, error, Timestamp::now());
             warn(&letter);
             *outcome = Outcome::Letter(Box::new(letter));
         }
         self.parts.push(part);
-        true
     }
 }
 
