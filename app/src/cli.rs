@@ -17,12 +17,7 @@ use crate::environment::Environment;
 ///
 /// Without a command everything runs in one process on embedded parts in ./data.
 #[derive(Debug, Parser)]
-#[command(
-    name = "millrace",
-    version,
-    propagate_version = true,
-    args_override_self = true
-)]
+#[command(name = "millrace", version, propagate_version = true, args_override_self = true)]
 pub struct Cli {
     /// What every command knows.
     #[command(flatten)]
@@ -36,13 +31,7 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 pub struct Settings {
     /// Folder of the embedded event log and read model
-    #[arg(
-        long,
-        env = "DATA_DIR",
-        value_name = "DIR",
-        default_value = "./data",
-        global = true
-    )]
+    #[arg(long, env = "DATA_DIR", value_name = "DIR", default_value = "./data", global = true)]
     pub data_dir: PathBuf,
 
     /// Event log: embedded:DIR or kafka://host:port,…/topic [default: embedded:DATA_DIR]
@@ -50,13 +39,7 @@ pub struct Settings {
     pub event_log: Option<EventLogUrl>,
 
     /// Read model: sqlite:FILE [default: sqlite:DATA_DIR/read_model.db]
-    #[arg(
-        long,
-        env = "READ_MODEL",
-        value_name = "URL",
-        hide_env_values = true,
-        global = true
-    )]
+    #[arg(long, env = "READ_MODEL", value_name = "URL", hide_env_values = true, global = true)]
     pub read_model: Option<ReadModelUrl>,
 
     /// Address that answers /metrics for Prometheus, or off
@@ -64,13 +47,7 @@ pub struct Settings {
     pub metrics_addr: MetricsAddr,
 
     /// What is logged: error, warn, info, debug, trace, or a filter such as info,write_side=debug
-    #[arg(
-        long,
-        env = "LOG_LEVEL",
-        value_name = "LEVEL",
-        default_value = "info",
-        global = true
-    )]
+    #[arg(long, env = "LOG_LEVEL", value_name = "LEVEL", default_value = "info", global = true)]
     pub log_level: String,
 
     /// Whether a new, empty data folder is filled with the sample shop
@@ -102,16 +79,12 @@ pub struct Settings {
 impl Settings {
     /// The log, by setting or by default.
     pub fn event_log(&self) -> EventLogUrl {
-        self.event_log
-            .clone()
-            .unwrap_or_else(|| EventLogUrl::Embedded(self.data_dir.clone()))
+        self.event_log.clone().unwrap_or_else(|| EventLogUrl::Embedded(self.data_dir.clone()))
     }
 
     /// The read model, by setting or by default.
     pub fn read_model(&self) -> ReadModelUrl {
-        self.read_model
-            .clone()
-            .unwrap_or_else(|| ReadModelUrl::Sqlite(self.data_dir.join("read_model.db")))
+        self.read_model.clone().unwrap_or_else(|| ReadModelUrl::Sqlite(self.data_dir.join("read_model.db")))
     }
 }
 
@@ -129,11 +102,7 @@ pub enum Switch {
 pub struct MetricsAddr(pub Option<SocketAddr>);
 
 fn metrics_addr(text: &str) -> Result<MetricsAddr, InvalidSetting> {
-    if text == "off" {
-        Ok(MetricsAddr(None))
-    } else {
-        listen_addr(text).map(|addr| MetricsAddr(Some(addr)))
-    }
+    if text == "off" { Ok(MetricsAddr(None)) } else { listen_addr(text).map(|addr| MetricsAddr(Some(addr))) }
 }
 
 /// What `millrace` can do.
@@ -244,9 +213,7 @@ impl Exit {
         let said: Vec<_> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
         let said = said.join(" ");
         let said = said.strip_prefix("error: ").unwrap_or(&said);
-        said.trim_end_matches("For more information, try '--help'.")
-            .trim_end()
-            .to_owned()
+        said.trim_end_matches("For more information, try '--help'.").trim_end().to_owned()
     }
 }
 
@@ -269,10 +236,8 @@ impl Cli {
         arguments: impl IntoIterator<Item = std::ffi::OsString>,
         environment: &Environment,
     ) -> Result<Self, Exit> {
-        let matches = environment
-            .defaults_for(Self::command())
-            .try_get_matches_from(arguments)
-            .map_err(Exit)?;
+        let matches =
+            environment.defaults_for(Self::command()).try_get_matches_from(arguments).map_err(Exit)?;
         Self::from_arg_matches(&matches).map_err(Exit)
     }
 }

@@ -23,26 +23,10 @@ fn local_port(port: &str) -> String {
 
 /// SEEDS.md lists them. The first one that is set counts.
 const ALIASES: &[Alias] = &[
-    Alias {
-        ours: "KAFKA_GROUP_ID",
-        theirs: "KAFKA_CONSUMER_GROUP",
-        convert: same,
-    },
-    Alias {
-        ours: "API_ADDR",
-        theirs: "API_PORT",
-        convert: local_port,
-    },
-    Alias {
-        ours: "METRICS_ADDR",
-        theirs: "METRICS_PORT",
-        convert: local_port,
-    },
-    Alias {
-        ours: "COMMAND_ADDR",
-        theirs: "HTTP_PORT",
-        convert: local_port,
-    },
+    Alias { ours: "KAFKA_GROUP_ID", theirs: "KAFKA_CONSUMER_GROUP", convert: same },
+    Alias { ours: "API_ADDR", theirs: "API_PORT", convert: local_port },
+    Alias { ours: "METRICS_ADDR", theirs: "METRICS_PORT", convert: local_port },
+    Alias { ours: "COMMAND_ADDR", theirs: "HTTP_PORT", convert: local_port },
 ];
 
 const KAFKA_BROKERS: [&str; 2] = ["KAFKA_BROKERS", "KAFKA_BROKER"];
@@ -59,7 +43,7 @@ impl Environment {
     /// One line when `.env` cannot be read.
     pub fn read() -> Result<Self, String> {
         let mut values = HashMap::new();
-        match dotenvy::dotenv_iter() {
+        match dotenvy::from_path_iter(".env") {
             Ok(file) => {
                 for pair in file {
                     // The error would repeat the line, which may hold a password.
@@ -78,10 +62,7 @@ impl Environment {
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     fn first(&self, names: &[&str]) -> Option<&str> {
@@ -95,14 +76,10 @@ impl Environment {
         }
         if ours == "EVENT_LOG" {
             let topic = self.first(&KAFKA_TOPIC).unwrap_or("events");
-            return self
-                .first(&KAFKA_BROKERS)
-                .map(|brokers| format!("kafka://{brokers}/{topic}"));
+            return self.first(&KAFKA_BROKERS).map(|brokers| format!("kafka://{brokers}/{topic}"));
         }
         let aliases = ALIASES.iter().filter(|alias| alias.ours == ours);
-        aliases
-            .filter_map(|alias| self.get(alias.theirs).map(alias.convert))
-            .next()
+        aliases.filter_map(|alias| self.get(alias.theirs).map(alias.convert)).next()
     }
 
     /// The same command with what is set here as the defaults of its arguments.
@@ -110,10 +87,7 @@ impl Environment {
     /// clap would read variables by itself, but neither `.env` nor older names, and it takes empty values for values.
     pub fn defaults_for(&self, command: Command) -> Command {
         command.mut_args(|arg| {
-            let set = arg
-                .get_env()
-                .and_then(|name| name.to_str())
-                .and_then(|name| self.value(name));
+            let set = arg.get_env().and_then(|name| name.to_str()).and_then(|name| self.value(name));
             let shown = arg.get_env().map(|name| format!("[env: {}]", name.display()));
             let help = match (arg.get_help(), shown) {
                 (Some(help), Some(shown)) => format!("{help} {shown}"),
@@ -140,16 +114,11 @@ mod tests {
     use crate::cli::Cli;
 
     fn environment(values: &[(&str, &str)]) -> Environment {
-        values
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
+        values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     fn parse(arguments: &[&str], values: &[(&str, &str)]) -> Cli {
-        let arguments = std::iter::once("millrace")
-            .chain(arguments.iter().copied())
-            .map(Into::into);
+        let arguments = std::iter::once("millrace").chain(arguments.iter().copied()).map(Into::into);
         Cli::from_arguments(arguments, &environment(values)).unwrap()
     }
 
@@ -157,23 +126,12 @@ mod tests {
     fn arguments_weigh_more_than_variables_and_those_more_than_defaults() {
         assert_eq!(parse(&[], &[]).settings.event_rate, 5);
         assert_eq!(parse(&[], &[("EVENT_RATE", "7")]).settings.event_rate, 7);
+        assert_eq!(parse(&["--event-rate", "9"], &[("EVENT_RATE", "7")]).settings.event_rate, 9);
         assert_eq!(
-            parse(&["--event-rate", "9"], &[("EVENT_RATE", "7")])
-                .settings
-                .event_rate,
+            parse(&["write-side", "--event-rate", "9"], &[("EVENT_RATE", "7")]).settings.event_rate,
             9
         );
-        assert_eq!(
-            parse(&["write-side", "--event-rate", "9"], &[("EVENT_RATE", "7")])
-                .settings
-                .event_rate,
-            9
-        );
-        assert_eq!(
-            parse(&[], &[("EVENT_RATE", "")]).settings.event_rate,
-            5,
-            "empty is not set"
-        );
+        assert_eq!(parse(&[], &[("EVENT_RATE", "")]).settings.event_rate, 5, "empty is not set");
     }
 
     #[test]
@@ -191,19 +149,15 @@ mod tests {
         assert_eq!(cli.settings.read.api_addr.to_string(), "127.0.0.1:81");
         assert_eq!(cli.settings.commands.command_addr.to_string(), "127.0.0.1:82");
         let both = environment(&[("KAFKA_BROKERS", "k:9092"), ("EVENT_LOG", "embedded:x")]);
-        assert_eq!(
-            both.value("EVENT_LOG").as_deref(),
-            Some("embedded:x"),
-            "our own name weighs more"
-        );
+        assert_eq!(both.value("EVENT_LOG").as_deref(), Some("embedded:x"), "our own name weighs more");
     }
 
     #[test]
     fn help_names_every_variable() {
-        let help = environment(&[])
-            .defaults_for(<Cli as clap::CommandFactory>::command())
-            .render_help()
-            .to_string();
+        let help =
+            environment(&[]).defaults_for(<Cli as clap::CommandFactory>::command()).render_help().to_string();
+        // Long lines are wrapped wherever there is a space.
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
         for name in [
             "DATA_DIR",
             "EVENT_LOG",

@@ -21,14 +21,7 @@ pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result
         LettersCommand::List { limit, offset, json } => {
             let page = letters.list(limit, offset)?;
             for letter in &page {
-                println!(
-                    "{}",
-                    if json {
-                        serde_json::to_string(letter)?
-                    } else {
-                        line(letter)
-                    }
-                );
+                println!("{}", if json { serde_json::to_string(letter)? } else { line(letter) });
             }
             if page.is_empty() && !json {
                 println!("no open dead letters");
@@ -97,10 +90,7 @@ async fn redrive_all(
     ids: &[String],
 ) -> anyhow::Result<()> {
     // All or nothing, as far as typing mistakes go.
-    let found = ids
-        .iter()
-        .map(|id| find(letters, topic, id))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let found = ids.iter().map(|id| find(letters, topic, id)).collect::<anyhow::Result<Vec<_>>>()?;
     let log_settings = settings.log.settings();
     match EventLog::open(&settings.event_log(), &log_settings) {
         Ok(log) => {
@@ -112,9 +102,7 @@ async fn redrive_all(
         }
         Err(owned) => {
             let url = format!("http://{}/api/v1/replay", settings.commands.command_addr);
-            let request = reqwest::Client::new()
-                .post(&url)
-                .json(&serde_json::json!({ "ids": ids }));
+            let request = reqwest::Client::new().post(&url).json(&serde_json::json!({ "ids": ids }));
             let answer = request
                 .send()
                 .await

@@ -33,11 +33,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 
 #[expect(clippy::print_stderr, reason = "the last word of a command, for a person")]
 fn fail(error: &anyhow::Error) -> ExitCode {
-    let cause = error
-        .chain()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ");
+    let cause = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
     eprintln!("millrace: {cause}");
     ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 })
 }

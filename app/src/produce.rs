@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use shared::NewRecord;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use write_side::event_log::{EventLog, EventLogUrl};
+use write_side::event_log::{EventLog, EventLogUrl, LogError};
 
 use crate::cli::{ProduceArgs, Settings};
 use crate::simulator::Simulator;
@@ -40,10 +40,7 @@ impl Target {
             // The embedded log has one owner; it takes events over HTTP.
             EventLogUrl::Embedded(_) => {
                 let url = format!("http://{}/api/v1/events", settings.commands.command_addr);
-                Ok(Self::Http {
-                    client: reqwest::Client::new(),
-                    url,
-                })
+                Ok(Self::Http { client: reqwest::Client::new(), url })
             }
         }
     }
@@ -60,27 +57,23 @@ impl Target {
         loop {
             match self.try_send(lines).await {
                 Ok(()) => return Ok(()),
-                Err(SendError::Refused(why)) => anyhow::bail!("the write side refuses the events: {why}"),
+                Err(SendError::Refused(why)) => anyhow::bail!("the events are refused: {why}"),
                 Err(SendError::Away(error)) => tracing::warn!("waiting: {error:#}"),
             }
             let wait = tokio::time::sleep(RETRY_WAIT);
-            anyhow::ensure!(
-                stop.run_until_cancelled(wait).await.is_some(),
-                "stopped before all was sent"
-            );
+            anyhow::ensure!(stop.run_until_cancelled(wait).await.is_some(), "stopped before all was sent");
         }
     }
 
     async fn try_send(&self, lines: &[Vec<u8>]) -> Result<(), SendError> {
         match self {
             Self::Log(log) => {
-                let records: Vec<NewRecord> = lines
-                    .iter()
-                    .map(|line| sample::record(line, log.topic()))
-                    .collect();
-                log.append(records)
-                    .await
-                    .map_err(|error| SendError::Away(error.into()))?;
+                let records: Vec<NewRecord> =
+                    lines.iter().map(|line| sample::record(line, log.topic())).collect();
+                log.append(records).await.map_err(|error| match error {
+                    LogError::Fatal(why) => SendError::Refused(why),
+                    error @ LogError::Unavailable(_) => SendError::Away(error.into()),
+                })?;
                 Ok(())
             }
             Self::Http { client, url } => {
@@ -89,11 +82,7 @@ impl Target {
                 let away = || format!("no write side answers at {url}; start one with `millrace`");
                 let answer = sent.with_context(away).map_err(SendError::Away)?;
                 let status = answer.status();
-                let body = answer
-                    .text()
-                    .await
-                    .context("the answer broke off")
-                    .map_err(SendError::Away)?;
+                let body = answer.text().await.context("the answer broke off").map_err(SendError::Away)?;
                 match status {
                     status if status.is_success() => {}
                     status if status.is_server_error() => {
@@ -124,9 +113,7 @@ pub async fn run(settings: &Settings, arguments: &ProduceArgs) -> anyhow::Result
         None => {
             let rate = arguments.rate.unwrap_or(settings.event_rate);
             if rate == 0 {
-                return Err(usage(
-                    "--rate (or EVENT_RATE) is 0, so there is nothing to produce",
-                ));
+                return Err(usage("--rate (or EVENT_RATE) is 0, so there is nothing to produce"));
             }
             send_made_up(&target, rate, arguments.count, &stop).await
         }
@@ -147,10 +134,8 @@ async fn send_file(target: &Target, path: &Path, stop: &CancellationToken) -> an
         anyhow::ensure!(!stop.is_cancelled(), "stopped after {events} events");
         target.send(&batch, stop).await?;
         events += batch.len() as u64;
-        undecodable += batch
-            .iter()
-            .filter(|line| sample::record(line, target.topic()).key.is_none())
-            .count() as u64;
+        undecodable +=
+            batch.iter().filter(|line| sample::record(line, target.topic()).key.is_none()).count() as u64;
         bar.inc(batch.iter().map(|line| line.len() as u64 + 1).sum());
         bar.set_message(format!("{events} events"));
     }
@@ -191,9 +176,7 @@ async fn send_made_up(
     let mut simulator = Simulator::new(rand::random());
     let mut pace = Pace::new(rate, count);
     while let Some(due) = pace.next(stop).await {
-        let lines: Vec<_> = (0..due)
-            .map(|_| simulator.next_event().to_record().payload)
-            .collect();
+        let lines: Vec<_> = (0..due).map(|_| simulator.next_event().to_record().payload).collect();
         for batch in lines.chunks(BATCH_EVENTS_MAX) {
             target.send(batch, stop).await?;
             bar.inc(batch.len() as u64);
@@ -245,13 +228,7 @@ impl Pace {
         let mut ticks = tokio::time::interval(TICK);
         // What could not be sent in time is not made up for in a burst.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self {
-            ticks,
-            rate: f64::from(rate),
-            count,
-            sent: 0,
-            owed: 0.0,
-        }
+        Self { ticks, rate: f64::from(rate), count, sent: 0, owed: 0.0 }
     }
 
     /// Waits until at least one event is due; `None` at the end.

@@ -5,12 +5,18 @@ use std::time::Duration;
 use shared::metrics::{Metrics, quantile_since};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use write_side::dead_letter::DeadLetters;
 use write_side::projector::ProgressReader;
 
 const SECONDS_PER_LINE: u32 = 10;
 
 /// Reports until it is told to stop.
-pub async fn run(progress: &ProgressReader, metrics: &Metrics, stop: &CancellationToken) {
+pub async fn run(
+    progress: &ProgressReader,
+    letters: &DeadLetters,
+    metrics: &Metrics,
+    stop: &CancellationToken,
+) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let (mut last_second, mut last_line) = (progress.records(), progress.records());
@@ -24,6 +30,10 @@ pub async fn run(progress: &ProgressReader, metrics: &Metrics, stop: &Cancellati
         if tick == SECONDS_PER_LINE {
             let (p95_seconds, counts) = quantile_since(&metrics.db_latency, 0.95, &buckets);
             buckets = counts;
+            // Letters are closed by other processes too.
+            if let Ok(depth) = letters.depth() {
+                metrics.dlq_depth.set(depth);
+            }
             let events_per_second = (records - last_line) / u64::from(SECONDS_PER_LINE);
             tracing::info!(
                 events_per_second,

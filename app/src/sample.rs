@@ -19,10 +19,7 @@ pub async fn load(log: &EventLog) -> anyhow::Result<usize> {
         EventLog::Embedded(embedded) if embedded.is_empty() => {}
         _ => return Ok(0),
     }
-    let records = EVENTS
-        .lines()
-        .map(|line| record(line.as_bytes(), log.topic()))
-        .collect();
+    let records = EVENTS.lines().map(|line| record(line.as_bytes(), log.topic())).collect();
     Ok(log.append(records).await?.len())
 }
 
@@ -30,19 +27,14 @@ pub async fn load(log: &EventLog) -> anyhow::Result<usize> {
 pub fn record(line: &[u8], topic: &str) -> NewRecord {
     let decoded = shared::envelope::decode_payload(&Record {
         topic,
-        position: Position {
-            partition: 0,
-            offset: 0,
-        },
+        position: Position { partition: 0, offset: 0 },
         appended_at: Timestamp::now(),
         key: None,
         payload: Some(line),
         headers: Headers::EMPTY.view(),
     });
     NewRecord {
-        key: decoded
-            .ok()
-            .map(|envelope| envelope.event.partition_key().as_bytes().to_vec()),
+        key: decoded.ok().map(|envelope| envelope.event.partition_key().as_bytes().to_vec()),
         payload: line.to_vec(),
         headers: Headers::EMPTY.with("content-type", b"application/json"),
     }
@@ -54,10 +46,7 @@ mod tests {
 
     #[test]
     fn every_line_is_an_event() {
-        let keyed = EVENTS
-            .lines()
-            .filter(|line| record(line.as_bytes(), "events").key.is_some())
-            .count();
+        let keyed = EVENTS.lines().filter(|line| record(line.as_bytes(), "events").key.is_some()).count();
         assert_eq!((keyed, EVENTS.lines().count()), (5_066, 5_066));
     }
 }

@@ -33,23 +33,11 @@ pub struct Roles {
 
 impl Roles {
     /// `millrace`
-    pub const ALL: Self = Self {
-        write_side: true,
-        read_side: true,
-        shop: true,
-    };
+    pub const ALL: Self = Self { write_side: true, read_side: true, shop: true };
     /// `millrace write-side`
-    pub const WRITE_SIDE: Self = Self {
-        write_side: true,
-        read_side: false,
-        shop: false,
-    };
+    pub const WRITE_SIDE: Self = Self { write_side: true, read_side: false, shop: false };
     /// `millrace read-side`
-    pub const READ_SIDE: Self = Self {
-        write_side: false,
-        read_side: true,
-        shop: false,
-    };
+    pub const READ_SIDE: Self = Self { write_side: false, read_side: true, shop: false };
 }
 
 /// The ports of the roles, taken.
@@ -65,10 +53,7 @@ impl Listeners {
             if !wanted {
                 return Ok(None);
             }
-            shared::http::bind(setting, address)
-                .await
-                .map(Some)
-                .map_err(usage)
+            shared::http::bind(setting, address).await.map(Some).map_err(usage)
         };
         let commands = bind(roles.write_side, "COMMAND_ADDR", settings.commands.command_addr).await?;
         let queries = bind(roles.read_side, "API_ADDR", settings.read.api_addr).await?;
@@ -76,11 +61,7 @@ impl Listeners {
             Some(address) => bind(true, "METRICS_ADDR", address).await?,
             None => None,
         };
-        Ok(Self {
-            commands,
-            queries,
-            metrics,
-        })
+        Ok(Self { commands, queries, metrics })
     }
 }
 
@@ -94,23 +75,10 @@ pub async fn run(settings: Settings, roles: Roles) -> anyhow::Result<()> {
     let metrics = Metrics::new();
     let mut tasks = JoinSet::new();
     let banner = Banner::of(&listeners, &settings, roles);
-    let write_side = if roles.write_side {
-        Some(open_write_side(&settings, &metrics)?)
-    } else {
-        None
-    };
+    let write_side = if roles.write_side { Some(open_write_side(&settings, &metrics)?) } else { None };
     if let Some((log, projector)) = write_side {
-        start_write_side(
-            &mut tasks,
-            &settings,
-            roles,
-            log,
-            projector,
-            &metrics,
-            listeners.commands,
-            &stop,
-        )
-        .await?;
+        start_write_side(&mut tasks, &settings, roles, log, projector, &metrics, listeners.commands, &stop)
+            .await?;
     }
     if let Some(listener) = listeners.queries {
         let read_model = ReadModel::open(&settings.read_model(), metrics.clone()).map_err(usage)?;
@@ -118,12 +86,7 @@ pub async fn run(settings: Settings, roles: Roles) -> anyhow::Result<()> {
         spawn_server(&mut tasks, listener, router, &stop);
     }
     if let Some(listener) = listeners.metrics {
-        spawn_server(
-            &mut tasks,
-            listener,
-            shared::http::metrics_routes(&metrics),
-            &stop,
-        );
+        spawn_server(&mut tasks, listener, shared::http::metrics_routes(&metrics), &stop);
     }
     banner.print();
     wait(tasks, &stop).await
@@ -149,9 +112,7 @@ fn open_write_side(settings: &Settings, metrics: &Metrics) -> anyhow::Result<(Ev
     let log = EventLog::open(&settings.event_log(), &log_settings).map_err(usage)?;
     let projection = open_projection(&settings.read_model())?.0;
     let projector = Projector::new(&log, projection, settings.projector.settings(), metrics.clone())?;
-    let letters = DeadLetters::open(&settings.read_model())?.stats()?;
-    let depth: u64 = letters.iter().map(|group| group.count).sum();
-    metrics.dlq_depth.set(i64::try_from(depth).unwrap_or(i64::MAX));
+    metrics.dlq_depth.set(DeadLetters::open(&settings.read_model())?.depth()?);
     Ok((log, projector))
 }
 
@@ -161,19 +122,11 @@ fn open_projection(url: &ReadModelUrl) -> anyhow::Result<(Projection, usize)> {
     if let Some(folder) = folder {
         std::fs::create_dir_all(folder).map_err(|error| usage(format!("{}: {error}", folder.display())))?;
     }
-    Projection::open(url).map_err(|error| {
-        usage(format!(
-            "{}: {}",
-            file.display(),
-            shared::telemetry::chain(&error)
-        ))
-    })
+    Projection::open(url)
+        .map_err(|error| usage(format!("{}: {}", file.display(), shared::telemetry::chain(&error))))
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "called once; a struct would only name them twice"
-)]
+#[expect(clippy::too_many_arguments, reason = "called once; a struct would only name them twice")]
 async fn start_write_side(
     tasks: &mut JoinSet<anyhow::Result<()>>,
     settings: &Settings,
@@ -201,17 +154,14 @@ async fn start_write_side(
     }
     let (reported, ticking) = (metrics.clone(), stop.clone());
     let watched = progress.clone();
+    let letters = DeadLetters::open(&settings.read_model())?;
     tasks.spawn(async move {
-        report::run(&watched, &reported, &ticking).await;
+        report::run(&watched, &letters, &reported, &ticking).await;
         Ok(())
     });
     if let Some(listener) = listener {
-        let write_side = WriteSide {
-            log,
-            progress,
-            read_model: settings.read_model(),
-            metrics: metrics.clone(),
-        };
+        let write_side =
+            WriteSide { log, progress, read_model: settings.read_model(), metrics: metrics.clone() };
         spawn_server(tasks, listener, write_side::http::router(write_side), stop);
     }
     Ok(())
@@ -224,11 +174,7 @@ fn spawn_server(
     stop: &CancellationToken,
 ) {
     let stop = stop.clone();
-    tasks.spawn(async move {
-        shared::http::serve(listener, router, stop)
-            .await
-            .context("HTTP server")
-    });
+    tasks.spawn(async move { shared::http::serve(listener, router, stop).await.context("HTTP server") });
 }
 
 /// `millrace migrate`
@@ -253,9 +199,7 @@ pub fn migrate(settings: &Settings) -> anyhow::Result<()> {
 /// What is not ready.
 #[expect(clippy::print_stdout, reason = "the answer of a command")]
 pub async fn probe(url: &str) -> anyhow::Result<()> {
-    let answer = reqwest::get(url)
-        .await
-        .with_context(|| format!("{url} does not answer"))?;
+    let answer = reqwest::get(url).await.with_context(|| format!("{url} does not answer"))?;
     let status = answer.status();
     let body = answer.text().await?;
     anyhow::ensure!(status.is_success(), "{url} is not ready: {body}");
@@ -275,10 +219,7 @@ impl Banner {
     fn of(listeners: &Listeners, settings: &Settings, roles: Roles) -> Self {
         let url = |listener: &Option<TcpListener>| {
             let address = listener.as_ref()?.local_addr().ok()?;
-            Some(format!(
-                "http://{}",
-                address.to_string().replace("0.0.0.0", "127.0.0.1")
-            ))
+            Some(format!("http://{}", address.to_string().replace("0.0.0.0", "127.0.0.1")))
         };
         Self {
             queries: url(&listeners.queries),
@@ -288,10 +229,7 @@ impl Banner {
         }
     }
 
-    #[expect(
-        clippy::print_stdout,
-        reason = "the one thing that a person who starts this reads"
-    )]
+    #[expect(clippy::print_stdout, reason = "the one thing that a person who starts this reads")]
     fn print(&self) {
         println!("millrace {} is up\n", env!("CARGO_PKG_VERSION"));
         let lines = [

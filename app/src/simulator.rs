@@ -17,12 +17,9 @@ const USERS_MAX: usize = 20_000;
 /// Orders that wait for their payment, at most.
 const UNPAID_MAX: usize = 1_000;
 const SKUS: u32 = 1_000;
-const FIRST_NAMES: [&str; 8] = [
-    "Ada", "Grace", "Edsger", "Barbara", "Donald", "Frances", "Tony", "Radia",
-];
-const LAST_NAMES: [&str; 8] = [
-    "Lovelace", "Hopper", "Dijkstra", "Liskov", "Knuth", "Allen", "Hoare", "Perlman",
-];
+const FIRST_NAMES: [&str; 8] = ["Ada", "Grace", "Edsger", "Barbara", "Donald", "Frances", "Tony", "Radia"];
+const LAST_NAMES: [&str; 8] =
+    ["Lovelace", "Hopper", "Dijkstra", "Liskov", "Knuth", "Allen", "Hoare", "Perlman"];
 
 /// Makes events, one after another: about 10 % users, 40 % orders, 35 % payments, 15 % stock.
 #[derive(Debug)]
@@ -35,11 +32,7 @@ pub struct Simulator {
 impl Simulator {
     /// A simulator whose choices (but not its ids) follow from the seed.
     pub fn new(seed: u64) -> Self {
-        Self {
-            random: SmallRng::seed_from_u64(seed),
-            users: VecDeque::new(),
-            unpaid: VecDeque::new(),
-        }
+        Self { random: SmallRng::seed_from_u64(seed), users: VecDeque::new(), unpaid: VecDeque::new() }
     }
 
     /// The next event, as of now.
@@ -89,11 +82,7 @@ impl Simulator {
             currency: Currency::USD,
             status: OrderStatus::PLACED,
             placed_at: now,
-            items: vec![OrderItem {
-                sku: self.sku(),
-                quantity,
-                unit_price,
-            }],
+            items: vec![OrderItem { sku: self.sku(), quantity, unit_price }],
         }
     }
 
@@ -105,11 +94,7 @@ impl Simulator {
             amount,
             currency: Currency::USD,
             method: Some(Text::parse("credit_card").expect("a method")),
-            status: if failed {
-                PaymentStatus::Failed
-            } else {
-                PaymentStatus::Settled
-            },
+            status: if failed { PaymentStatus::Failed } else { PaymentStatus::Settled },
             settled_at: now,
         }
     }

@@ -58,6 +58,7 @@ pub fn finish(router: Router, metrics: &Metrics) -> Router {
         .fallback(async || Problem::not_found("no such route; GET / tells which there are"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The route has other methods")
+                .detail("the header Allow tells which")
         })
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(|_| Problem::internal().into_response()))
         .layer(middleware::from_fn_with_state(metrics.clone(), observe))

@@ -8,6 +8,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 /// How long a connection waits for another's write lock before it reports `SQLITE_BUSY`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How much of the file a reader maps, at most; beyond that it reads pages.
+const MMAP_BYTES_MAX: i64 = 8 * 1024 * 1024 * 1024;
 /// Prepared statements kept per connection; more than any role uses.
 const STATEMENTS_CACHED: usize = 64;
 
@@ -86,6 +88,8 @@ pub fn open_reader(path: &Path, cache_bytes: u32) -> rusqlite::Result<Connection
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "query_only", true)?;
+    // Readers look at the file where the system keeps it instead of copying its pages.
+    connection.pragma_update(None, "mmap_size", MMAP_BYTES_MAX)?;
     tune(&connection, cache_bytes)?;
     Ok(connection)
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use shared::envelope::wire::{self, Fields, Str};
 use shared::envelope::{decode_bare_order, read_object};
-use shared::event::{Event, OrderItem, OrderPlaced, QUANTITY_MAX};
+use shared::event::{Event, OrderItem, OrderPlaced, PaymentStatus, QUANTITY_MAX};
 use shared::id::{OrderId, PaymentId, Sku, UserId};
 use shared::text::{CorrelationId, OrderStatus};
 use shared::{DecodeError, Envelope, EventType, Timestamp};
@@ -64,7 +64,13 @@ pub fn place_order(body: &[u8], context: &Context) -> Result<Envelope, DecodeErr
 pub fn settle_payment(body: &[u8], context: &Context) -> Result<Envelope, DecodeError> {
     let mut fields: Fields<'_> = read_object(body)?;
     fields.payment_id.get_or_insert_with(|| PaymentId::generate().to_string().into());
-    fields.event(EventType::PaymentSettled, context.now).map(|event| context.envelope(event))
+    let event = fields.event(EventType::PaymentSettled, context.now)?;
+    match &event {
+        Event::PaymentSettled(payment) if payment.status == PaymentStatus::Pending => {
+            Err(wire::invalid("status", "must be SETTLED or FAILED"))
+        }
+        _ => Ok(context.envelope(event)),
+    }
 }
 
 /// `POST /api/v1/inventory-adjustments` {sku, delta, reason?, reportedQuantity?}.
@@ -112,7 +118,7 @@ pub fn split_batch(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
 /// An order for one product, in S3's words.
 #[derive(Deserialize)]
 struct ProductOrder<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, alias = "orderId", alias = "order_id")]
     id: Option<Str<'a>>,
     #[serde(borrow)]
     customer_id: Option<Str<'a>>,
@@ -132,8 +138,10 @@ impl ProductOrder<'_> {
         let too_large = || wire::invalid("price", "times the quantity is larger than 922337203685477.5807");
         let sku: Sku = wire::id("product_id", self.product_id.as_ref())?;
         Ok(OrderPlaced {
-            order_id: wire::optional("id", self.id.as_ref(), OrderId::parse)?
-                .unwrap_or_else(OrderId::generate),
+            order_id: match &self.id {
+                None => OrderId::generate(),
+                given => wire::id("id", given.as_ref())?,
+            },
             user_id: wire::id("customer_id", self.customer_id.as_ref())?,
             amount: unit_price.times(quantity).ok_or_else(too_large)?,
             currency: wire::currency(self.currency.as_ref())?,

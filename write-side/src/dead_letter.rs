@@ -235,6 +235,15 @@ impl DeadLetters {
         }
     }
 
+    /// How many letters are open.
+    ///
+    /// # Errors
+    /// [`LetterError::Store`].
+    pub fn depth(&self) -> Result<i64, LetterError> {
+        let count: u64 = self.stats()?.iter().map(|group| group.count).sum();
+        Ok(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
     /// Closes a letter. Returns whether it was open.
     ///
     /// # Errors

@@ -32,11 +32,7 @@ pub(crate) fn run() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut times_ms = runtime.block_on(measure());
     println!("\nFreshness at {RATE} events/s: POST sent → GET sees it, {SAMPLES} samples");
-    println!(
-        "p50 {:.1} ms, p99 {:.1} ms",
-        percentile(&mut times_ms, 0.5),
-        percentile(&mut times_ms, 0.99)
-    );
+    println!("p50 {:.1} ms, p99 {:.1} ms", percentile(&mut times_ms, 0.5), percentile(&mut times_ms, 0.99));
 }
 
 async fn measure() -> Vec<f64> {
@@ -50,12 +46,8 @@ async fn measure() -> Vec<f64> {
         Projector::new(&log, projection, default_projector().settings(), metrics.clone()).unwrap();
     let thread = ProjectorThread::start(projector, stop.clone()).unwrap();
     let progress = thread.progress();
-    let write_side = WriteSide {
-        log: log.clone(),
-        progress,
-        read_model: url.clone(),
-        metrics: metrics.clone(),
-    };
+    let write_side =
+        WriteSide { log: log.clone(), progress, read_model: url.clone(), metrics: metrics.clone() };
     let commands = serve(write_side::http::router(write_side), &stop).await;
     let read_model = ReadModel::open(&url, metrics.clone()).unwrap();
     let queries = serve(read_side::http::router(read_model, &metrics), &stop).await;
@@ -70,9 +62,7 @@ async fn measure() -> Vec<f64> {
         let user = format!("sample-{sample}");
         let body = format!(r#"{{"userId":"{user}","email":"a@example.com","name":"Ada"}}"#);
         let started = Instant::now();
-        let post = client
-            .post(format!("{commands}/api/v1/users"))
-            .header("content-type", "application/json");
+        let post = client.post(format!("{commands}/api/v1/users")).header("content-type", "application/json");
         assert!(post.body(body).send().await.unwrap().status().is_success());
         let get = format!("{queries}/users/{user}");
         while !client.get(&get).send().await.unwrap().status().is_success() {}

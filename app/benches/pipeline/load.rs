@@ -11,10 +11,7 @@ const MEASURED: Duration = Duration::from_secs(5);
 
 /// Answers a second, and the 99th percentile of the time to answer in ms.
 pub(crate) fn run(address: &str, request: fn(u64) -> String) -> (f64, f64) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut times_ms = runtime.block_on(async {
         let mut connections = tokio::task::JoinSet::new();
         for number in 0..CONNECTIONS {
@@ -37,26 +34,16 @@ async fn ask(address: String, number: u64, request: fn(u64) -> String) -> Vec<f6
     let mut random = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let begin = Instant::now();
     while begin.elapsed() < WARM_UP + MEASURED {
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let started = Instant::now();
         stream.write_all(request(random >> 33).as_bytes()).await.unwrap();
         let mut filled = 0;
         while !is_whole(&answer[..filled]) {
             let read = stream.read(&mut answer[filled..]).await.unwrap();
-            assert!(
-                read > 0,
-                "the server hung up: {}",
-                String::from_utf8_lossy(&answer[..filled])
-            );
+            assert!(read > 0, "the server hung up: {}", String::from_utf8_lossy(&answer[..filled]));
             filled += read;
         }
-        assert!(
-            answer.starts_with(b"HTTP/1.1 200"),
-            "{}",
-            String::from_utf8_lossy(&answer[..filled])
-        );
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..filled]));
         if begin.elapsed() > WARM_UP {
             times_ms.push(started.elapsed().as_secs_f64() * 1e3);
         }
@@ -70,12 +57,9 @@ fn is_whole(answer: &[u8]) -> bool {
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return false;
     };
-    let length = head.lines().find_map(|line| {
-        line.to_ascii_lowercase()
-            .strip_prefix("content-length: ")?
-            .parse()
-            .ok()
-    });
+    let length = head
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
     let length: usize = length.expect("answers have a length");
     body.len() >= length
 }

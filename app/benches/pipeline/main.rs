@@ -3,12 +3,7 @@
 //! Each section runs in a process of its own, so that its peak of memory is its own.
 //! `cargo bench -p app -- NAME` runs one section; MILLRACE_BENCH_EVENTS sets the number of events.
 
-#![allow(
-    missing_docs,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a benchmark"
-)]
+#![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 
 mod freshness;
 mod load;
@@ -17,21 +12,12 @@ mod reading;
 
 use std::process::Command;
 
-const SECTIONS: [(&str, fn()); 3] = [
-    ("projecting", projecting::run),
-    ("freshness", freshness::run),
-    ("reading", reading::run),
-];
+const SECTIONS: [(&str, fn()); 3] =
+    [("projecting", projecting::run), ("freshness", freshness::run), ("reading", reading::run)];
 
 fn main() {
-    let arguments: Vec<_> = std::env::args()
-        .skip(1)
-        .filter(|argument| argument != "--bench")
-        .collect();
-    if let Some(part) = arguments
-        .iter()
-        .find_map(|argument| argument.strip_prefix("part:"))
-    {
+    let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let Some(part) = arguments.iter().find_map(|argument| argument.strip_prefix("part:")) {
         match part.split_once('-') {
             Some(("serve", dir)) => reading::serve_part(dir),
             Some(("load", what)) => reading::load_part(what),
@@ -48,18 +34,12 @@ fn main() {
 
 /// How many events the long runs have.
 fn events() -> usize {
-    std::env::var("MILLRACE_BENCH_EVENTS")
-        .ok()
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(1_000_000)
+    std::env::var("MILLRACE_BENCH_EVENTS").ok().and_then(|count| count.parse().ok()).unwrap_or(1_000_000)
 }
 
 /// Runs a part of a section in a process of its own; its last line is its result, number by number.
 fn child(part: &str) -> Vec<f64> {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .arg(format!("part:{part}"))
-        .output()
-        .unwrap();
+    let output = Command::new(std::env::current_exe().unwrap()).arg(format!("part:{part}")).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let last = text.lines().last().unwrap_or_default();
     let numbers: Option<Vec<f64>> = last.split(' ').map(|number| number.parse().ok()).collect();

@@ -26,33 +26,16 @@ const SINGLE_EVENTS: usize = 5_000;
 const PARTITIONS: i32 = 6;
 
 const SETTINGS: ProjectorSettings = ProjectorSettings {
-    limits: PollLimits {
-        events_max: BATCH_EVENTS,
-        bytes_max: 32 * 1024 * 1024,
-    },
+    limits: PollLimits { events_max: BATCH_EVENTS, bytes_max: 32 * 1024 * 1024 },
     wait: Duration::ZERO,
-    backoff: Backoff {
-        initial: Duration::from_millis(10),
-        max: Duration::from_secs(1),
-    },
-    breaker: BreakerSettings {
-        failures_max: 5,
-        timeout: Duration::from_secs(1),
-        probes: 1,
-    },
+    backoff: Backoff { initial: Duration::from_millis(10), max: Duration::from_secs(1) },
+    breaker: BreakerSettings { failures_max: 5, timeout: Duration::from_secs(1), probes: 1 },
 };
 
 pub(crate) fn run() {
-    println!(
-        "\nProjecting {} events, batches of {BATCH_EVENTS}, SQLite",
-        events()
-    );
+    println!("\nProjecting {} events, batches of {BATCH_EVENTS}, SQLite", events());
     println!("{:<52} {:>10} {:>8} {:>9}", "", "events/s", "× (a)", "peak MB");
-    println!(
-        "{:<52} {:>10.0}",
-        "decoding alone, one core",
-        child("decode-alone")[0]
-    );
+    println!("{:<52} {:>10.0}", "decoding alone, one core", child("decode-alone")[0]);
     for (name, level) in [("NORMAL", "normal"), ("FULL", "full")] {
         let parts = [
             ("(a) the same upserts from memory", "raw"),
@@ -78,11 +61,7 @@ pub(crate) fn run() {
 pub(crate) fn part(part: &str) {
     let dir = tempfile::tempdir().unwrap();
     let (what, level) = part.split_once('-').unwrap();
-    let synchronous = if level == "full" {
-        Synchronous::Full
-    } else {
-        Synchronous::Normal
-    };
+    let synchronous = if level == "full" { Synchronous::Full } else { Synchronous::Normal };
     let rate = match what {
         "raw" => raw(dir.path(), synchronous),
         "projector" => projector(dir.path(), synchronous),
@@ -96,19 +75,13 @@ pub(crate) fn part(part: &str) {
 }
 
 fn store(dir: &Path, synchronous: Synchronous) -> SqliteProjection {
-    SqliteProjection::open_with(&dir.join("read_model.db"), synchronous)
-        .unwrap()
-        .0
+    SqliteProjection::open_with(&dir.join("read_model.db"), synchronous).unwrap().0
 }
 
 fn span(from: &mut i64, count: usize) -> Span {
     let before = *from;
     *from += i64::try_from(count).unwrap();
-    Span {
-        partition: 0,
-        from: (before > 0).then_some(before),
-        next: *from,
-    }
+    Span { partition: 0, from: (before > 0).then_some(before), next: *from }
 }
 
 fn per_second(count: usize, time: Duration) -> f64 {
@@ -135,10 +108,7 @@ fn raw(dir: &Path, synchronous: Synchronous) -> f64 {
 fn filled_log(dir: &Path) -> EventLog {
     let log = EventLog::Embedded(EmbeddedLog::open(dir, PARTITIONS).unwrap());
     let mut simulator = Simulator::new(1);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut left = events();
     while left > 0 {
         let count = left.min(10_000);
@@ -207,12 +177,7 @@ fn single(dir: &Path, synchronous: Synchronous) -> f64 {
     let started = Instant::now();
     for envelope in &envelopes {
         let spans = [span(&mut from, 1)];
-        let batch = Batch {
-            topic: "events",
-            spans: &spans,
-            events: vec![envelope],
-            letters: Vec::new(),
-        };
+        let batch = Batch { topic: "events", spans: &spans, events: vec![envelope], letters: Vec::new() };
         projection.apply(&batch).unwrap();
     }
     per_second(SINGLE_EVENTS, started.elapsed())

@@ -25,10 +25,8 @@ const BATCH_EVENTS: usize = 50_000;
 pub(crate) fn run() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path());
-    let mut server = pinned("0", &format!("part:serve-{}", dir.path().display()))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut server =
+        pinned("0", &format!("part:serve-{}", dir.path().display())).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
     let address = lines.next().unwrap().unwrap();
     println!("\nReading, {USERS} users, {ORDERS} orders, 32 connections, server and load on one core each");
@@ -39,19 +37,12 @@ pub(crate) fn run() {
         ("GET /users/{id}", "rest"),
         ("GraphQL user → 5 orders → payment", "graphql"),
     ] {
-        let output = pinned("1", &format!("part:load-{kind}-{address}"))
-            .output()
-            .unwrap();
+        let output = pinned("1", &format!("part:load-{kind}-{address}")).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let numbers: Option<Vec<f64>> = text.trim().split(' ').map(|n| n.parse().ok()).collect();
         let numbers = numbers.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
         let base = *fixed.get_or_insert(numbers[0]);
-        println!(
-            "{what:<44} {:>10.0} {:>9.3} {:>8.2}",
-            numbers[0],
-            numbers[0] / base,
-            numbers[1]
-        );
+        println!("{what:<44} {:>10.0} {:>9.3} {:>8.2}", numbers[0], numbers[0] / base, numbers[1]);
     }
     server.kill().unwrap();
     server.wait().unwrap();
@@ -60,12 +51,7 @@ pub(crate) fn run() {
 /// This program again, on one core.
 fn pinned(core: &str, part: &str) -> Command {
     let program = std::env::current_exe().unwrap();
-    if Command::new("taskset")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status()
-        .is_err()
-    {
+    if Command::new("taskset").arg("--version").stdout(Stdio::null()).status().is_err() {
         let mut command = Command::new(program);
         command.arg(part);
         return command;
@@ -96,11 +82,7 @@ pub(crate) fn load_part(part: &str) {
 }
 
 pub(crate) fn serve_part(dir: &str) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let metrics = Metrics::new();
         let url = ReadModelUrl::Sqlite(Path::new(dir).join("read_model.db"));
@@ -111,9 +93,7 @@ pub(crate) fn serve_part(dir: &str) {
         let fixed = axum::Router::new().route("/static", get(async move || fixed.clone()));
         let router = fixed.merge(read_side::http::router(read_model, &metrics));
         println!("{address}");
-        shared::http::serve(listener, router, CancellationToken::new())
-            .await
-            .unwrap();
+        shared::http::serve(listener, router, CancellationToken::new()).await.unwrap();
     });
 }
 
@@ -121,25 +101,15 @@ pub(crate) fn serve_part(dir: &str) {
 fn fill(dir: &Path) {
     let url = ReadModelUrl::Sqlite(dir.join("read_model.db"));
     let (mut projection, _) = Projection::open(&url).unwrap();
-    let events = (0..USERS)
-        .map(user)
-        .chain((0..ORDERS).flat_map(|n| [order(n), payment(n)]));
+    let events = (0..USERS).map(user).chain((0..ORDERS).flat_map(|n| [order(n), payment(n)]));
     let mut events = events.peekable();
     let mut from = None;
     while events.peek().is_some() {
         let batch: Vec<Envelope> = events.by_ref().take(BATCH_EVENTS).collect();
         let next = from.unwrap_or(0) + i64::try_from(batch.len()).unwrap();
-        let spans = [Span {
-            partition: 0,
-            from,
-            next,
-        }];
-        let batch = Batch {
-            topic: "events",
-            spans: &spans,
-            events: batch.iter().collect(),
-            letters: Vec::new(),
-        };
+        let spans = [Span { partition: 0, from, next }];
+        let batch =
+            Batch { topic: "events", spans: &spans, events: batch.iter().collect(), letters: Vec::new() };
         projection.apply(&batch).unwrap();
         from = Some(next);
     }

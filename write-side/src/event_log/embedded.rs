@@ -24,6 +24,8 @@ const SCHEMA: &[&str] = &[sql!("sqlite/schema/event_log_1.sql")];
 const QUEUE_APPENDS_MAX: usize = 1024;
 /// Records that share a commit, at most (one append may bring more: it is never split).
 const GROUP_RECORDS_MAX: usize = 10_000;
+/// A failed append counts against readiness this long: for ever would keep away the append that might work again.
+const FAILURE_COUNTS: Duration = Duration::from_secs(30);
 const WRITER_CACHE_BYTES: u32 = 8 * 1024 * 1024;
 const READER_CACHE_BYTES: u32 = 4 * 1024 * 1024;
 /// 16 MiB: a checkpoint forces the database file to disk, so not after every few commits.
@@ -53,12 +55,18 @@ struct Append {
 struct Ends {
     next: Mutex<Vec<i64>>,
     grown: Condvar,
+    /// When and why the last append failed, if it did.
+    failure: Mutex<Option<(Instant, Arc<rusqlite::Error>)>>,
 }
 
 impl Ends {
     fn lock(&self) -> MutexGuard<'_, Vec<i64>> {
         // Only whole assignments happen under the lock, so what a panicking thread left is whole.
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Option<(Instant, Arc<rusqlite::Error>)>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -82,7 +90,8 @@ impl EmbeddedLog {
             .map_err(|error| fatal(&error))?;
         sqlite::migrate(&mut connection, SCHEMA).map_err(|error| fatal(&error))?;
         let next = read_ends(&connection, partitions).map_err(|error| fatal(&error))?;
-        let ends = Arc::new(Ends { next: Mutex::new(next), grown: Condvar::new() });
+        let ends =
+            Arc::new(Ends { next: Mutex::new(next), grown: Condvar::new(), failure: Mutex::default() });
         let (queue, appends) = mpsc::channel(QUEUE_APPENDS_MAX);
         let writer = Writer { connection, ends: ends.clone() };
         std::thread::Builder::new()
@@ -143,9 +152,15 @@ impl EmbeddedLog {
     /// See [`super::EventLog::ping`].
     ///
     /// # Errors
-    /// [`LogError::Unavailable`] when the writer has stopped.
+    /// [`LogError::Unavailable`] when the writer has stopped, or the last append failed just now.
     pub fn ping(&self) -> Result<(), LogError> {
-        if self.0.queue.is_closed() { Err(LogError::unavailable("its writer has stopped")) } else { Ok(()) }
+        if self.0.queue.is_closed() {
+            return Err(LogError::unavailable("its writer has stopped"));
+        }
+        match &*self.0.ends.failure() {
+            Some((at, error)) if at.elapsed() < FAILURE_COUNTS => Err(LogError::unavailable(error.clone())),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -201,6 +216,7 @@ impl Writer {
         match self.write(&group) {
             Ok((next, positions)) => {
                 *self.ends.lock() = next;
+                *self.ends.failure() = None;
                 self.ends.grown.notify_all();
                 for (append, positions) in group.into_iter().zip(positions) {
                     // A caller that hung up does not want to know; its records stand all the same.
@@ -210,6 +226,7 @@ impl Writer {
             Err(error) => {
                 tracing::error!(%error, "appending to the log failed");
                 let error = Arc::new(error);
+                *self.ends.failure() = Some((Instant::now(), error.clone()));
                 for append in group {
                     let _gone = append.reply.send(Err(LogError::unavailable(error.clone())));
                 }

@@ -23,7 +23,7 @@ const BULK_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 const CORRELATION_ID: &str = "x-correlation-id";
 const TRACEPARENT: &str = "traceparent";
 const CONSISTENCY_TOKEN: &str = "consistency-token";
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
 
 type Shared = State<Arc<WriteSide>>;
@@ -76,8 +76,9 @@ pub(super) async fn order_batch(State(write_side): Shared, request: Request) -> 
         orders.iter().map(|order| command::place_order(order.get().as_bytes(), &travel.context)).collect();
     let good: Vec<_> = parsed.iter().flatten().map(|envelope| travel.record(envelope)).collect();
     if good.is_empty() {
-        let first = parsed.into_iter().find_map(Result::err);
-        return Err(first.map_or_else(Problem::internal, |error| problem(&error)));
+        let first = parsed.into_iter().find_map(Result::err).map(|error| shared::telemetry::chain(&error));
+        let detail = format!("no order is acceptable; orders[0]: {}", first.unwrap_or_default());
+        return Err(Problem::invalid(detail));
     }
     let positions = append(&write_side, good).await?;
     let mut appended = positions.iter();
@@ -105,11 +106,11 @@ pub(super) async fn order_batch(State(write_side): Shared, request: Request) -> 
 }
 
 /// One event of any known shape, refused when it is none; or many lines, all appended as they are: a line that is no
-/// event becomes a dead letter, and the answer says so at once.
+/// event becomes a dead letter, and the answer says so at once. Only a line too long for the log is left out.
 pub(super) async fn events(State(write_side): Shared, request: Request) -> Result<Response, Problem> {
     let travel = Travel::of(request.headers())?;
     expect_type(request.headers(), &[JSON, NDJSON, "application/cloudevents+json"])?;
-    if media_type(request.headers()) == NDJSON {
+    if media_type(request.headers()).eq_ignore_ascii_case(NDJSON) {
         return event_lines(&write_side, request, &travel).await;
     }
     let body = shared::http::read_body(request, PAYLOAD_BYTES_MAX).await?;
@@ -122,9 +123,13 @@ pub(super) async fn events(State(write_side): Shared, request: Request) -> Resul
 async fn event_lines(write_side: &WriteSide, request: Request, travel: &Travel) -> Result<Response, Problem> {
     let body = shared::http::read_body(request, BULK_BODY_BYTES_MAX).await?;
     let mut records = Vec::new();
-    let mut undecodable = Vec::new();
+    let (mut undecodable, mut refused) = (Vec::new(), Vec::new());
     let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     for (number, line) in (1..).zip(lines).filter(|(_, line)| !line.is_empty()) {
+        if line.len() > PAYLOAD_BYTES_MAX {
+            refused.push(json!({ "line": number, "reason": "too-large", "error": format!("at most {PAYLOAD_BYTES_MAX} bytes") }));
+            continue;
+        }
         let decoded = decode(write_side, line);
         records.push(travel.foreign_record(line, decoded.as_ref().ok()));
         if let Err(error) = decoded {
@@ -140,6 +145,7 @@ async fn event_lines(write_side: &WriteSide, request: Request, travel: &Travel) 
     let mut answer = Map::new();
     answer.insert("accepted".to_owned(), positions.len().into());
     answer.insert("undecodable".to_owned(), undecodable.into());
+    answer.insert("refused".to_owned(), refused.into());
     Ok(travel.accepted(write_side, &answer, &positions))
 }
 
@@ -185,7 +191,8 @@ impl Travel {
         let correlation_id = CorrelationId::parse(&text)
             .map_err(|error| Problem::malformed(format!("X-Correlation-ID {error}")))?;
         let context = Context { now: Timestamp::now(), correlation_id };
-        Ok(Self { context, traceparent: headers.get(TRACEPARENT).cloned() })
+        let traceparent = headers.get(TRACEPARENT).filter(|value| is_traceparent(value.as_bytes())).cloned();
+        Ok(Self { context, traceparent })
     }
 
     fn record(&self, envelope: &Envelope) -> NewRecord {
@@ -230,6 +237,16 @@ impl Travel {
     }
 }
 
+/// Whether it has the form of W3C's trace context, version 00. Anything else is dropped, as that text asks.
+fn is_traceparent(value: &[u8]) -> bool {
+    const FORM: &[u8] = b"00-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
+    let fits = |(byte, form): (&u8, &u8)| match form {
+        b'x' => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        form => byte == form,
+    };
+    value.len() == FORM.len() && value.iter().zip(FORM).all(fits)
+}
+
 /// The newest position of each partition: whoever has seen that has seen the others.
 fn newest(positions: &[Position]) -> impl Iterator<Item = Position> {
     let mut newest = std::collections::BTreeMap::new();
@@ -263,7 +280,7 @@ fn media_type(headers: &HeaderMap) -> &str {
 }
 
 /// A page of another site can send any other type without being asked, so only these are read.
-fn expect_type(headers: &HeaderMap, expected: &[&str]) -> Result<(), Problem> {
+pub(super) fn expect_type(headers: &HeaderMap, expected: &[&str]) -> Result<(), Problem> {
     let given = media_type(headers);
     if expected.iter().any(|expected| given.eq_ignore_ascii_case(expected)) {
         return Ok(());

@@ -1,5 +1,6 @@
 //! Dead letters over HTTP: list, count, send through the log again. For this machine only.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -7,12 +8,14 @@ use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
+use serde_json::error::Category;
 use serde_json::json;
 use shared::Position;
 use shared::problem::Problem;
 use shared::record::PAYLOAD_BYTES_MAX;
 
 use super::WriteSide;
+use super::commands::{JSON, expect_type};
 use crate::dead_letter::{DeadLetter, DeadLetters, LetterError, redrive};
 
 const PAGE_MAX: u32 = 1_000;
@@ -27,7 +30,8 @@ fn only_local(ConnectInfo(peer): Peer) -> Result<(), Problem> {
     if peer.ip().is_loopback() {
         return Ok(());
     }
-    Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "Only callers on the same machine may ask this"))
+    Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "Not from there")
+        .detail("only callers on the same machine may ask this"))
 }
 
 fn store_problem(error: &LetterError) -> Problem {
@@ -104,28 +108,41 @@ pub(super) async fn replay(
     request: Request,
 ) -> Result<Response, Problem> {
     only_local(peer)?;
+    expect_type(request.headers(), &[JSON])?;
     let body = shared::http::read_body(request, PAYLOAD_BYTES_MAX).await?;
-    let replay: Replay =
-        serde_json::from_slice(&body).map_err(|error| Problem::malformed(error.to_string()))?;
+    let replay: Replay = serde_json::from_slice(&body).map_err(|error| match error.classify() {
+        Category::Data => Problem::invalid(error.to_string()),
+        _ => Problem::malformed(error.to_string()),
+    })?;
     let letters = open(&write_side)?;
     let mut chosen = choose(&letters, write_side.log.topic(), &replay)?;
     chosen.truncate(replay.max_messages.unwrap_or(usize::MAX));
     let mut redriven = Vec::with_capacity(chosen.len());
     for letter in &chosen {
-        let id = letter.position.to_string();
-        if replay.dry_run {
-            redriven.push(json!({ "id": id, "eventId": letter.event_id }));
-            continue;
+        let mut item = json!({ "id": letter.position.to_string(), "eventId": letter.event_id });
+        if !replay.dry_run {
+            let sent = redrive(&letters, &write_side.log, letter).await;
+            let position = sent.map_err(|error| stopped(&error, redriven.len(), chosen.len()))?;
+            item["position"] = position.to_string().into();
         }
-        let position =
-            redrive(&letters, &write_side.log, letter).await.map_err(|error| store_problem(&error))?;
-        write_side.metrics.dlq_depth.dec();
-        redriven.push(json!({ "id": id, "eventId": letter.event_id, "position": position.to_string() }));
+        redriven.push(item);
     }
+    let depth = letters.depth().map_err(|error| store_problem(&error))?;
+    write_side.metrics.dlq_depth.set(depth);
     let answer = json!({ "dryRun": replay.dry_run, "count": redriven.len(), "redriven": redriven });
     Ok(shared::http::json(StatusCode::OK, &answer))
 }
 
+/// What was not redriven is open still, so the same request goes on where this one stopped.
+fn stopped(error: &LetterError, done: usize, of: usize) -> Problem {
+    tracing::warn!("{}", shared::telemetry::chain(error));
+    let away = if matches!(error, LetterError::Log(_)) { "the event log" } else { "the read model" };
+    Problem::unavailable(format!(
+        "{away} is away; {done} of {of} letters were redriven, the others are open still"
+    ))
+}
+
+/// The open letters that are named, each once.
 fn choose(letters: &DeadLetters, topic: &str, replay: &Replay) -> Result<Vec<DeadLetter>, Problem> {
     if replay.ids.is_empty() && replay.event_ids.is_empty() {
         return Err(Problem::invalid("name letters by ids or event_ids"));
@@ -143,5 +160,7 @@ fn choose(letters: &DeadLetters, topic: &str, replay: &Replay) -> Result<Vec<Dea
                 .filter(|letter| letter.event_id.as_ref().is_some_and(|id| replay.event_ids.contains(id))),
         );
     }
+    let mut seen = BTreeSet::new();
+    chosen.retain(|letter| seen.insert(letter.position));
     Ok(chosen)
 }

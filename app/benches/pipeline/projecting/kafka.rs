@@ -22,33 +22,16 @@ const ROUND_EVENTS: usize = 2 * BATCH_EVENTS;
 pub(super) fn rate(dir: &Path, synchronous: Synchronous) -> f64 {
     let cluster = MockCluster::new(1).unwrap();
     cluster.create_topic("events", PARTITIONS, 1).unwrap();
-    let url = EventLogUrl::Kafka {
-        brokers: cluster.bootstrap_servers(),
-        topic: "events".to_owned(),
-    };
+    let url = EventLogUrl::Kafka { brokers: cluster.bootstrap_servers(), topic: "events".to_owned() };
     let properties: KafkaProperties = "fetch.wait.max.ms=5".parse().unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let mut simulator = Simulator::new(1);
     let mut time = Duration::ZERO;
     let rounds = events() / ROUND_EVENTS;
     for round in 0..rounds {
         // A group of its own: the mock takes seconds for every join but a group's first.
-        let kafka = KafkaSettings {
-            group: format!("bench-{round}"),
-            properties: properties.clone(),
-        };
-        let log = EventLog::open(
-            &url,
-            &LogSettings {
-                partitions: PARTITIONS,
-                kafka,
-            },
-        )
-        .unwrap();
+        let kafka = KafkaSettings { group: format!("bench-{round}"), properties: properties.clone() };
+        let log = EventLog::open(&url, &LogSettings { partitions: PARTITIONS, kafka }).unwrap();
         for _ in 0..ROUND_EVENTS / 10_000 {
             let records = (0..10_000).map(|_| simulator.next_event().to_record()).collect();
             runtime.block_on(log.append(records)).unwrap();

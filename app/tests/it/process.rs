@@ -1,0 +1,301 @@
+//! The binary as a child process: started with ports 0, found by its banner, signalled by its id, gone when dropped.
+//!
+//! Nothing here waits for a length of time: [`until`] polls for a condition, and its deadline only ends a broken test.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Far beyond what anything takes, on a machine that does other things as well.
+const DEADLINE: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(5);
+
+/// Polls until there is something.
+#[track_caller]
+pub(crate) fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    while started.elapsed() < DEADLINE {
+        if let Some(found) = found() {
+            return found;
+        }
+        std::thread::sleep(POLL);
+    }
+    panic!("waited in vain until {what}");
+}
+
+/// A working directory with a data folder in it.
+pub(crate) struct Home {
+    dir: TempDir,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { dir }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().to_owned()
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// The binary with nothing set around it.
+    pub(crate) fn bare(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        command.env_clear().current_dir(self.dir.path()).args(arguments);
+        command
+    }
+
+    /// The binary on free ports and without the simulator, so that nothing happens but what a test does.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.bare(arguments);
+        for address in ["API_ADDR", "COMMAND_ADDR", "METRICS_ADDR"] {
+            command.env(address, "127.0.0.1:0");
+        }
+        command.env("EVENT_RATE", "0").env("DATA_DIR", self.data());
+        command
+    }
+
+    /// Starts everything in one process and waits for its banner.
+    pub(crate) fn start(&self, settings: &[(&str, &str)]) -> Server {
+        let mut command = self.command(&[]);
+        Server::up(command.envs(settings.iter().copied()))
+    }
+
+    /// Runs a command beside the server, to its end.
+    pub(crate) fn beside(&self, server: &Server, arguments: &[&str]) -> Finished {
+        Process::start(self.command(arguments).env("COMMAND_ADDR", server.commands_addr())).finish()
+    }
+}
+
+/// A child and what it has said so far.
+pub(crate) struct Process {
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+struct Lines {
+    lines: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Lines {
+    fn of(stream: impl Read + Send + 'static) -> Self {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let said = lines.clone();
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                said.lock().unwrap().push(line);
+            }
+        });
+        Self { lines, reader: Some(reader) }
+    }
+
+    fn find(&self, part: &str) -> Option<String> {
+        let lines = self.lines.lock().unwrap();
+        lines.iter().find(|line| line.contains(part)).cloned()
+    }
+
+    /// Everything, once the other end is closed.
+    fn whole(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        self.so_far()
+    }
+
+    fn so_far(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+}
+
+/// A process that has ended by itself.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Finished {
+    /// What it said, when it went well.
+    #[track_caller]
+    pub(crate) fn ok(&self) -> &str {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        &self.stdout
+    }
+}
+
+impl Process {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = Lines::of(child.stdout.take().unwrap());
+        let stderr = Lines::of(child.stderr.take().unwrap());
+        Self { child, stdout, stderr }
+    }
+
+    /// Waits for a line on standard output that holds `part`.
+    #[track_caller]
+    pub(crate) fn said(&mut self, part: &str) -> String {
+        let Self { child, stdout, stderr } = self;
+        until(part, || {
+            // Looked at before the line, so that the last words of a process that has ended are not missed.
+            let ended = child.try_wait().unwrap();
+            let line = stdout.find(part);
+            assert!(line.is_some() || ended.is_none(), "{ended:?}, no {part:?}: {}", stderr.so_far());
+            line
+        })
+    }
+
+    /// Waits for a line of the log that holds `part`.
+    #[track_caller]
+    pub(crate) fn logged(&self, part: &str) -> String {
+        until(part, || self.stderr.find(part))
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Sends a signal by its name, such as `TERM`. The shell's own `kill` is there on every machine.
+    pub(crate) fn signal(&self, name: &str) {
+        let script = format!("kill -s {name} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &script]).status().unwrap();
+        assert!(status.success(), "{script}");
+    }
+
+    /// SIGKILL: no handler runs, nothing is flushed.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for the end.
+    #[track_caller]
+    pub(crate) fn finish(mut self) -> Finished {
+        let status = until("the process has ended", || self.child.try_wait().unwrap());
+        Finished { code: status.code(), stdout: self.stdout.whole(), stderr: self.stderr.whole() }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+/// Everything in one process, and its addresses.
+pub(crate) struct Server {
+    pub(crate) process: Process,
+    pub(crate) queries: String,
+    pub(crate) commands: String,
+    pub(crate) metrics: String,
+    pub(crate) client: Client,
+}
+
+impl Server {
+    pub(crate) fn up(command: &mut Command) -> Self {
+        let mut process = Process::start(command);
+        process.said("Ctrl-C stops it.");
+        let mut address = |name| {
+            let line = process.said(name);
+            let url = line.split_whitespace().find(|word| word.starts_with("http://"));
+            url.unwrap().trim_end_matches("/metrics").to_owned()
+        };
+        Self {
+            queries: address("  read side"),
+            commands: address("  write side"),
+            metrics: address("  metrics"),
+            client: Client::new(),
+            process,
+        }
+    }
+
+    pub(crate) fn commands_addr(&self) -> &str {
+        self.commands.strip_prefix("http://").unwrap()
+    }
+
+    /// What `GET` answers on the read side, once it is 200.
+    #[track_caller]
+    pub(crate) fn query(&self, path: &str) -> Value {
+        let url = format!("{}{path}", self.queries);
+        until(&format!("{path} is there"), || match self.client.get(&url).unwrap() {
+            (200, body) => Some(serde_json::from_str(&body).unwrap()),
+            (404, _) => None,
+            other => panic!("{path}: {other:?}"),
+        })
+    }
+
+    #[track_caller]
+    pub(crate) fn graphql(&self, query: &str) -> Value {
+        let body = serde_json::json!({ "query": query }).to_string();
+        let (status, answer) = self.client.post(&format!("{}/graphql", self.queries), &body).unwrap();
+        assert_eq!(status, 200, "{answer}");
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer.get("errors"), None, "{answer}");
+        answer["data"].clone()
+    }
+
+    /// Sends a command that must be granted.
+    #[track_caller]
+    pub(crate) fn accept(&self, path: &str, body: &str) -> Value {
+        let url = format!("{}{path}", self.commands);
+        let (status, answer) = self.client.post(&url, body).unwrap();
+        assert_eq!(status, 202, "{answer}");
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    /// Events that this process has projected, by its own count; 0 while it does not answer.
+    pub(crate) fn events_processed(&self) -> u64 {
+        let Some((200, text)) = self.client.get(&format!("{}/metrics", self.metrics)) else {
+            return 0;
+        };
+        text.lines()
+            .filter(|line| line.starts_with("events_processed_total{"))
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
+            .sum()
+    }
+}
+
+/// HTTP without a runtime in sight. `None`: nobody answered.
+pub(crate) struct Client {
+    client: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Client {
+    pub(crate) fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { client: reqwest::Client::new(), runtime }
+    }
+
+    pub(crate) fn get(&self, url: &str) -> Option<(u16, String)> {
+        self.answer(self.client.get(url))
+    }
+
+    pub(crate) fn post(&self, url: &str, body: &str) -> Option<(u16, String)> {
+        let request = self.client.post(url).header("content-type", "application/json");
+        self.answer(request.body(body.to_owned()))
+    }
+
+    fn answer(&self, request: reqwest::RequestBuilder) -> Option<(u16, String)> {
+        self.runtime.block_on(async {
+            let response = request.send().await.ok()?;
+            let status = response.status().as_u16();
+            Some((status, response.text().await.ok()?))
+        })
+    }
+}

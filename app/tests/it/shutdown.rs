@@ -1,0 +1,130 @@
+//! SIGTERM and Ctrl-C: what was answered stands in the log, the process ends in time and says 0.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::process::{Client, Home, Process, until};
+
+const NO_SAMPLE: &[(&str, &str)] = &[("SAMPLE", "off")];
+/// What the binary promises.
+const EXIT_MAX: Duration = Duration::from_secs(5);
+/// Orders answered before the signal is sent.
+const ANSWERED_MIN: usize = 100;
+
+/// Places orders until nobody takes them any more; returns the ids of those that were answered 202.
+fn place_orders(commands: &str, answered: &AtomicUsize) -> Vec<String> {
+    let client = Client::new();
+    let url = format!("{commands}/api/v1/orders");
+    let mut ids = Vec::new();
+    loop {
+        let id = format!("answered-{}", ids.len());
+        let body = format!(r#"{{"orderId":"{id}","userId":"u","amount":1}}"#);
+        match client.post(&url, &body) {
+            Some((202, _)) => {
+                ids.push(id);
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
+            Some((503, _)) | None => return ids,
+            Some(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+fn stop_under_load(signal: &str) {
+    let home = Home::new();
+    let server = home.start(NO_SAMPLE);
+    let load = Process::start(
+        home.command(&["produce", "--rate", "2000"]).env("COMMAND_ADDR", server.commands_addr()),
+    );
+    let answered = AtomicUsize::new(0);
+    let commands = server.commands.clone();
+    let (code, took, ids) = std::thread::scope(|scope| {
+        let client = scope.spawn(|| place_orders(&commands, &answered));
+        until("enough orders are answered", || {
+            (answered.load(Ordering::Relaxed) >= ANSWERED_MIN && server.events_processed() >= 500)
+                .then_some(())
+        });
+        let signalled = Instant::now();
+        server.process.signal(signal);
+        let ended = server.process.finish();
+        (ended.code, signalled.elapsed(), client.join().unwrap())
+    });
+    load.kill();
+    assert_eq!(code, Some(0));
+    assert!(took < EXIT_MAX, "{took:?}");
+    assert!(ids.len() >= ANSWERED_MIN);
+    let keys = home.keys();
+    let lost: Vec<_> = ids.iter().filter(|id| !keys.contains(*id)).collect();
+    assert!(lost.is_empty(), "answered 202 and not in the log: {lost:?}");
+    let records = home.records();
+    let _server = home.start(NO_SAMPLE);
+    home.until_projected(records);
+    assert_eq!(
+        home.count("SELECT COUNT(*) FROM orders WHERE order_id LIKE 'answered-%'"),
+        i64::try_from(keys.iter().filter(|key| key.starts_with("answered-")).count()).unwrap()
+    );
+}
+
+#[test]
+fn sigterm_under_load_loses_nothing() {
+    stop_under_load("TERM");
+}
+
+#[test]
+fn sigint_under_load_loses_nothing() {
+    stop_under_load("INT");
+}
+
+/// A command whose body never comes. Returns once the server has begun to read it.
+fn unfinished_command(address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST /api/v1/orders HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: 30\r\nexpect: 100-continue\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line).unwrap();
+    assert_eq!(line, "HTTP/1.1 100 Continue\r\n");
+    stream
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for (first, second) in [("TERM", "TERM"), ("INT", "TERM")] {
+        let home = Home::new();
+        let server = home.start(NO_SAMPLE);
+        let _stuck = unfinished_command(server.commands_addr());
+        server.process.signal(first);
+        server.process.logged("a second signal ends at once");
+        server.process.signal(second);
+        assert_eq!(server.process.finish().code, Some(130));
+    }
+}
+
+#[test]
+fn a_stuck_client_does_not_keep_it_from_ending() {
+    let home = Home::new();
+    let server = home.start(NO_SAMPLE);
+    let _stuck = unfinished_command(server.commands_addr());
+    let signalled = Instant::now();
+    server.process.signal("TERM");
+    let ended = server.process.finish();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(signalled.elapsed() < EXIT_MAX, "{:?}", signalled.elapsed());
+}
+
+#[test]
+fn produce_stops_when_it_is_told() {
+    let home = Home::new();
+    let server = home.start(NO_SAMPLE);
+    let load = Process::start(
+        home.command(&["produce", "--rate", "500"]).env("COMMAND_ADDR", server.commands_addr()),
+    );
+    until("something has arrived", || (home.records() > 0).then_some(()));
+    load.signal("INT");
+    let ended = load.finish();
+    let sent: i64 = ended.ok().trim_end_matches(" events sent").parse().unwrap();
+    assert_eq!(home.different_events(), sent, "it counts what it sent");
+}

@@ -1,0 +1,106 @@
+//! The files of a data folder, read as another process reads them.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::process::{Home, until};
+
+/// Events in the sample shop.
+pub(crate) const SAMPLE_EVENTS: i64 = 5_066;
+
+impl Home {
+    pub(crate) fn read_model(&self) -> PathBuf {
+        self.data().join("read_model.db")
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.data().join("events.db")
+    }
+
+    /// Records in the log; 0 while there is none.
+    pub(crate) fn records(&self) -> i64 {
+        number(&self.log(), "SELECT COUNT(*) FROM records").unwrap_or(0)
+    }
+
+    /// Records that are projected, by the checkpoints; 0 while there is no read model.
+    pub(crate) fn projected(&self) -> i64 {
+        let query = "SELECT COALESCE(SUM(next_offset), 0) FROM checkpoints";
+        number(&self.read_model(), query).unwrap_or(0)
+    }
+
+    #[track_caller]
+    pub(crate) fn until_projected(&self, records: i64) {
+        until("everything is projected", || (self.projected() >= records).then_some(()));
+        assert_eq!(self.projected(), records);
+    }
+
+    /// The answer of a query for one number to the read model.
+    #[track_caller]
+    pub(crate) fn count(&self, query: &str) -> i64 {
+        number(&self.read_model(), query).unwrap()
+    }
+
+    /// The projected tables, a row a line. When something was projected is no part of what was.
+    pub(crate) fn tables(&self) -> Vec<String> {
+        let connection = open(&self.read_model()).unwrap();
+        let queries = [
+            "SELECT 'user', * FROM users ORDER BY user_id",
+            "SELECT 'order', * FROM orders ORDER BY order_id",
+            "SELECT 'payment', * FROM payments ORDER BY order_id",
+            "SELECT 'inventory', * FROM inventory ORDER BY sku",
+            "SELECT 'inbox', event_id FROM projected_events ORDER BY event_id",
+            r#"SELECT 'letter', partition, "offset", reason, payload FROM dead_letters ORDER BY 2, 3"#,
+        ];
+        queries.iter().flat_map(|query| rows(&connection, query)).collect()
+    }
+
+    /// Every key in the log.
+    pub(crate) fn keys(&self) -> std::collections::BTreeSet<String> {
+        let connection = open(&self.log()).unwrap();
+        let keys = rows(&connection, "SELECT DISTINCT key FROM records");
+        keys.into_iter().collect()
+    }
+
+    /// Different events in the log, which may hold some twice.
+    pub(crate) fn different_events(&self) -> i64 {
+        let query = "SELECT COUNT(DISTINCT json_extract(CAST(payload AS TEXT), '$.id')) FROM records";
+        number(&self.log(), query).unwrap()
+    }
+
+    /// A home whose log is a copy of this one, and whose read model is empty.
+    pub(crate) fn copy_of_log(&self) -> Self {
+        let copy = Self::new();
+        std::fs::create_dir(copy.data()).unwrap();
+        let connection = open(&self.log()).unwrap();
+        connection.execute("VACUUM INTO ?1", [copy.log().to_str().unwrap()]).unwrap();
+        copy
+    }
+}
+
+/// Never creates a file: a store that is not there yet is an error.
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(std::time::Duration::from_secs(60))?;
+    Ok(connection)
+}
+
+fn number(path: &Path, query: &str) -> rusqlite::Result<i64> {
+    open(path)?.query_row(query, [], |row| row.get(0))
+}
+
+fn rows(connection: &Connection, query: &str) -> Vec<String> {
+    let mut statement = connection.prepare(query).unwrap();
+    let columns = statement.column_count();
+    let row_text = |row: &rusqlite::Row<'_>| {
+        let cells = (0..columns).map(|column| match row.get_ref(column).unwrap() {
+            ValueRef::Null => "-".to_owned(),
+            ValueRef::Integer(number) => number.to_string(),
+            ValueRef::Real(number) => format!("float {number}"),
+            ValueRef::Text(text) | ValueRef::Blob(text) => String::from_utf8_lossy(text).into_owned(),
+        });
+        Ok(cells.collect::<Vec<_>>().join(" | "))
+    };
+    statement.query_map([], row_text).unwrap().map(Result::unwrap).collect()
+}

@@ -1,0 +1,172 @@
+//! The dead letters over HTTP: listed, counted, sent through the log again.
+
+use serde_json::{Value, json};
+
+use super::{Answer, Api, NDJSON};
+
+const POISON: &str = include_str!("../../../../examples/events/poison.ndjson");
+const REPLAY: &str = "/api/v1/replay";
+
+fn poisoned() -> Api {
+    let mut api = Api::new();
+    api.post_as(NDJSON, "/api/v1/events", POISON).accepted();
+    api.project();
+    api
+}
+
+#[track_caller]
+fn ok(answer: &Answer) -> Value {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+fn messages(api: &Api, query: &str) -> Vec<Value> {
+    let body = ok(&api.get(&format!("/api/v1/dlq/messages{query}")));
+    body["messages"].as_array().unwrap().clone()
+}
+
+fn ids(letters: &[Value]) -> Vec<&str> {
+    letters.iter().map(|letter| letter["id"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn letters_are_listed_whole_and_by_the_page() {
+    let api = poisoned();
+    let all = messages(&api, "");
+    assert_eq!(all.len(), 7);
+    let unknown = all.iter().find(|letter| letter["reason"] == "unknown-type").unwrap();
+    assert_eq!(unknown["eventId"], "test-456");
+    assert_eq!(unknown["eventType"], "UnknownEvent");
+    assert_eq!(unknown["payload"], POISON.lines().nth(2).unwrap());
+    assert_eq!(unknown["payloadEncoding"], "utf-8");
+    assert_eq!((&unknown["topic"], &unknown["attempts"]), (&json!("events"), &json!(1)));
+    for field in ["error", "causes", "headers", "partition", "offset", "appendedAt", "deadAt", "key"] {
+        assert!(unknown.get(field).is_some(), "{field}");
+    }
+    let pages =
+        [messages(&api, "?limit=3"), messages(&api, "?limit=3&offset=3"), messages(&api, "?offset=6")];
+    assert_eq!(pages.concat(), all, "pages meet without gap or overlap");
+    assert_eq!(messages(&api, "?offset=7").len(), 0);
+}
+
+#[test]
+fn letters_are_counted() {
+    let api = poisoned();
+    let stats = ok(&api.get("/api/v1/dlq/stats"));
+    assert_eq!(stats["total"], 7);
+    let groups = stats["groups"].as_array().unwrap();
+    let total: u64 = groups.iter().map(|group| group["count"].as_u64().unwrap()).sum();
+    assert_eq!(total, 7);
+    let unknown = groups.iter().find(|group| group["reason"] == "unknown-type").unwrap();
+    assert_eq!((&unknown["eventType"], &unknown["count"]), (&json!("UnknownEvent"), &json!(1)));
+    assert!(stats["oldest"].as_str().unwrap() <= stats["newest"].as_str().unwrap());
+    let none = ok(&Api::new().get("/api/v1/dlq/stats"));
+    assert_eq!(none, json!({ "total": 0, "oldest": null, "newest": null, "groups": [] }));
+}
+
+#[test]
+fn a_page_has_bounds() {
+    let api = Api::new();
+    for query in ["limit=0", "limit=1001", "limit=-1", "limit=x", "offset=-1", "limit=99999999999", "page=2"]
+    {
+        api.get(&format!("/api/v1/dlq/messages?{query}")).problem(422, "invalid-value");
+    }
+}
+
+#[test]
+fn replaying_by_id_sends_the_letter_through_the_log_again() {
+    let mut api = poisoned();
+    let before = messages(&api, "");
+    let chosen = ids(&before)[2];
+    let depth = || api.world.metrics.dlq_depth.get();
+    assert_eq!(depth(), 7);
+    let answer = ok(&api.post(REPLAY, json!({ "ids": [chosen] }).to_string()));
+    assert_eq!((&answer["dryRun"], &answer["count"]), (&json!(false), &json!(1)));
+    let redriven = &answer["redriven"][0];
+    assert_eq!(redriven["id"], chosen);
+    let stored = api.record(super::position(redriven));
+    assert_eq!(before[2]["payload"], std::str::from_utf8(&stored.payload).unwrap());
+    assert_eq!(stored.header("redrive-count"), Some("1"));
+    assert_eq!(depth(), 6);
+    assert!(!ids(&messages(&api, "")).contains(&chosen), "it is closed");
+    api.project();
+    let again = messages(&api, "");
+    assert_eq!(again.len(), 7, "what is broken still comes back");
+    let back = again.iter().find(|letter| letter["id"] == redriven["position"]).unwrap();
+    assert_eq!(back["attempts"], 2);
+}
+
+#[test]
+fn replaying_by_event_id_dry_and_bounded() {
+    let api = poisoned();
+    let body = json!({ "event_ids": ["test-123", "test-456", "test-789"], "dry_run": true });
+    let dry = ok(&api.post(REPLAY, body.to_string()));
+    assert_eq!((&dry["dryRun"], &dry["count"]), (&json!(true), &json!(3)));
+    assert_eq!(api.records(), 7, "a dry run appends nothing");
+    assert_eq!(messages(&api, "").len(), 7);
+    let body = json!({ "event_ids": ["test-123", "test-456", "test-789"], "max_messages": 2 });
+    let two = ok(&api.post(REPLAY, body.to_string()));
+    assert_eq!((&two["dryRun"], &two["count"]), (&json!(false), &json!(2)));
+    assert_eq!((api.records(), messages(&api, "").len()), (9, 5));
+    let nobody = ok(&api.post(REPLAY, r#"{"event_ids":["nobody"]}"#));
+    assert_eq!((&nobody["count"], &nobody["redriven"]), (&json!(0), &json!([])));
+    let none = ok(&api.post(REPLAY, r#"{"event_ids":["test-789"],"max_messages":0}"#));
+    assert_eq!(none["count"], 0);
+}
+
+#[test]
+fn replays_that_name_nothing_are_refused() {
+    let api = poisoned();
+    for (body, status, kind) in [
+        ("", 400, "malformed"),
+        ("[", 400, "malformed"),
+        ("{}", 422, "invalid-value"),
+        (r#"{"ids":[]}"#, 422, "invalid-value"),
+        (r#"{"ids":["3"]}"#, 422, "invalid-value"),
+        (r#"{"ids":["-1:0"]}"#, 422, "invalid-value"),
+        (r#"{"ids":["0:999999"]}"#, 404, "not-found"),
+    ] {
+        let problem = api.post(REPLAY, body).problem(status, kind);
+        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
+    }
+    assert_eq!((api.records(), messages(&api, "").len()), (7, 7));
+    let letters = messages(&api, "");
+    let chosen = ids(&letters)[0];
+    let body = json!({ "ids": [chosen, "0:999999"] }).to_string();
+    api.post(REPLAY, body).problem(404, "not-found");
+    assert_eq!(api.records(), 7, "all or nothing, as far as typing mistakes go");
+}
+
+#[test]
+fn a_letter_named_twice_is_sent_once() {
+    let api = poisoned();
+    let letters = messages(&api, "");
+    let unknown = letters.iter().find(|letter| letter["eventId"] == "test-456").unwrap();
+    let body = json!({ "ids": [unknown["id"], unknown["id"]], "event_ids": ["test-456"] });
+    assert_eq!(ok(&api.post(REPLAY, body.to_string()))["count"], 1);
+    assert_eq!(api.records(), 8);
+    assert_eq!(api.world.metrics.dlq_depth.get(), 6);
+}
+
+#[test]
+fn a_page_of_another_site_cannot_replay() {
+    let api = poisoned();
+    let letters = messages(&api, "");
+    let body = json!({ "ids": [ids(&letters)[0]] }).to_string();
+    api.post_as("text/plain", REPLAY, body).problem(415, "unsupported-media-type");
+    assert_eq!(api.records(), 7);
+    api.post(REPLAY, r#"{"ids":"3:1"}"#).problem(422, "invalid-value");
+}
+
+#[test]
+fn a_log_that_is_away_leaves_the_letters_open() {
+    let api = poisoned();
+    let file = rusqlite::Connection::open(api.log_file()).unwrap();
+    file.execute_batch("CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'full'); END")
+        .unwrap();
+    let letters = messages(&api, "");
+    let body = json!({ "ids": ids(&letters) }).to_string();
+    let problem = api.post(REPLAY, body).problem(503, "unavailable");
+    assert!(problem["detail"].as_str().unwrap().contains("0 of 7 letters were redriven"), "{problem}");
+    assert_eq!(messages(&api, "").len(), 7);
+}
