@@ -4,12 +4,20 @@
 #     docker build -t millrace .
 # The two cache mounts keep downloaded crates and compiled dependencies between builds.
 
+FROM node:22-bookworm-slim AS playground
+
+WORKDIR /playground
+COPY playground .
+RUN npm ci --no-audit --no-fund && npm run build
+
+
 FROM rust:1.95.0-bookworm AS build
 
 # The image's own toolchain: rust-toolchain.toml would also fetch rustfmt and clippy, which a build does not need.
 ENV RUSTUP_TOOLCHAIN=1.95.0
 WORKDIR /src
 COPY . .
+COPY --from=playground /playground/dist playground/dist
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
     cargo build --release --locked --package app --bin millrace \

@@ -77,7 +77,7 @@ fn line(letter: &DeadLetter) -> String {
         letter.reason,
         letter.event_type.as_deref().unwrap_or("-"),
         letter.event_id.as_deref().unwrap_or("-"),
-        letter.error
+        std::iter::once(&letter.error).chain(&letter.causes).cloned().collect::<Vec<_>>().join(": ")
     )
 }
 

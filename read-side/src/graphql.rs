@@ -10,6 +10,7 @@ mod inventory;
 mod loader;
 mod order;
 mod payment;
+mod playground;
 mod query;
 mod scalars;
 mod user;

@@ -23,14 +23,16 @@ pub fn router(read_model: ReadModel, metrics: &Metrics) -> Router {
 
 /// An HTML page of our own: it may run what it contains and ask this server, nothing else.
 pub(crate) fn page(html: &'static str) -> Response {
+    const POLICY: &str =
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
+    page_with_policy(html, POLICY)
+}
+
+/// An HTML page with a content security policy.
+pub(crate) fn page_with_policy(html: &'static str, policy: &'static str) -> Response {
     let headers: [(HeaderName, HeaderValue); 2] = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static(
-                "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'",
-            ),
-        ),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
     ];
     (headers, html).into_response()
 }

@@ -15,8 +15,7 @@ use serde::{Deserialize, Serialize};
 use shared::http::{detached, read_body};
 use shared::problem::Problem;
 
-use super::{Executor, sdl};
-use crate::http::page;
+use super::{Executor, playground, sdl};
 
 /// Largest body, and largest query in a GET.
 const REQUEST_BYTES_MAX: usize = 64 * 1024;
@@ -28,6 +27,7 @@ pub(super) fn routes(executor: Executor) -> Router {
         .route("/graphql", get(by_get).post(by_post))
         .route("/graphql/schema", get(async || sdl()))
         .with_state(executor)
+        .merge(playground::routes())
 }
 
 async fn by_post(State(executor): State<Executor>, request: Request) -> Result<Response, Problem> {
@@ -61,11 +61,7 @@ async fn by_get(
 ) -> Result<Response, Problem> {
     let Query(parameters) = parameters.map_err(|error| Problem::malformed(error.body_text()))?;
     let Some(query) = parameters.query else {
-        return if accepts(&headers, "text/html") {
-            Ok(page(include_str!("playground.html")))
-        } else {
-            Err(no_query())
-        };
+        return if accepts(&headers, "text/html") { Ok(playground::html()) } else { Err(no_query()) };
     };
     if query.len() > REQUEST_BYTES_MAX {
         return Err(Problem::too_large(REQUEST_BYTES_MAX));

@@ -101,6 +101,13 @@ async fn a_browser_gets_an_editor_that_needs_nothing_from_the_net() {
     for outside in ["http://", "https://", "src=\"//"] {
         assert!(!answer.text().contains(outside), "{outside}");
     }
+    let text = answer.text();
+    let assets = text.split("\"/graphql/assets/").skip(1).filter_map(|rest| rest.split_once('"'));
+    for (asset, _) in assets {
+        let found = read_side.get(&format!("/graphql/assets/{asset}")).await;
+        assert_eq!(found.status, StatusCode::OK, "{asset}");
+        assert!(!found.text().is_empty(), "{asset}");
+    }
     let query = Request::get("/graphql?query=%7B__typename%7D").header(header::ACCEPT, accept);
     let answer = read_side.send(query.body(Body::empty()).unwrap()).await;
     assert_eq!(answer.json(), json!({"data": {"__typename": "Query"}}));

@@ -1,0 +1,73 @@
+//! What a browser gets at `/graphql`: GraphiQL when it was built into this binary (`playground/`), else a small editor
+//! of our own. Either needs nothing from another host.
+
+use axum::Router;
+use axum::response::Response;
+
+/// The page, for a browser that asks for `/graphql`.
+pub(super) fn html() -> Response {
+    imp::html()
+}
+
+/// What the page loads.
+pub(super) fn routes() -> Router {
+    imp::routes()
+}
+
+#[cfg(playground)]
+mod imp {
+    use axum::Router;
+    use axum::extract::Path;
+    use axum::http::header;
+    use axum::response::{IntoResponse, Response};
+    use axum::routing::get;
+    use shared::problem::Problem;
+
+    use crate::http::page_with_policy;
+
+    macro_rules! dist {
+        ($file:literal) => {
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../playground/dist/", $file))
+        };
+    }
+
+    /// GraphiQL sets styles from scripts and shows icons that are data.
+    const POLICY: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; script-src 'self'; \
+                          connect-src 'self'; img-src 'self' data:; font-src 'self' data:";
+
+    pub(super) fn html() -> Response {
+        page_with_policy(dist!("index.html"), POLICY)
+    }
+
+    pub(super) fn routes() -> Router {
+        Router::new().route("/graphql/assets/{file}", get(asset))
+    }
+
+    async fn asset(Path(file): Path<String>) -> Result<Response, Problem> {
+        let (kind, body) = match file.as_str() {
+            "main.js" => ("text/javascript", dist!("main.js")),
+            "react.js" => ("text/javascript", dist!("react.js")),
+            "react-dom.js" => ("text/javascript", dist!("react-dom.js")),
+            "graphiql.js" => ("text/javascript", dist!("graphiql.js")),
+            "graphiql.css" => ("text/css", dist!("graphiql.css")),
+            _ => return Err(Problem::not_found("no such asset")),
+        };
+        Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
+    }
+}
+
+#[cfg(not(playground))]
+mod imp {
+    use axum::Router;
+    use axum::response::Response;
+
+    use crate::http::page;
+
+    pub(super) fn html() -> Response {
+        page(include_str!("playground.html"))
+    }
+
+    pub(super) fn routes() -> Router {
+        Router::new()
+    }
+}
