@@ -23,6 +23,7 @@ use crate::timestamp::Timestamp;
 use wire::Str;
 
 pub use cloud_event::CONTENT_TYPE;
+pub use order_event::ProductOrder;
 
 /// Deepest nesting of arrays and objects that is read.
 pub const JSON_DEPTH_MAX: usize = 64;

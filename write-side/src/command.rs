@@ -5,11 +5,11 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use shared::envelope::wire::{self, Fields, Str};
-use shared::envelope::{decode_bare_order, read_object};
-use shared::event::{Event, OrderItem, OrderPlaced, PaymentStatus, QUANTITY_MAX};
-use shared::id::{OrderId, PaymentId, Sku, UserId};
-use shared::text::{CorrelationId, OrderStatus};
+use shared::envelope::wire::{self, Fields};
+use shared::envelope::{ProductOrder, decode_bare_order, read_object};
+use shared::event::{Event, PaymentStatus};
+use shared::id::{OrderId, PaymentId, UserId};
+use shared::text::CorrelationId;
 use shared::{DecodeError, Envelope, EventType, Timestamp};
 
 /// Most orders in one batch.
@@ -46,8 +46,9 @@ pub fn create_user(body: &[u8], context: &Context) -> Result<Envelope, DecodeErr
 /// # Errors
 /// [`DecodeError`] that names the field.
 pub fn place_order(body: &[u8], context: &Context) -> Result<Envelope, DecodeError> {
-    let product: ProductOrder<'_> = read_object(body)?;
+    let mut product: ProductOrder<'_> = read_object(body)?;
     let event = if product.customer_id.is_some() || product.product_id.is_some() {
+        product.id.get_or_insert_with(|| OrderId::generate().to_string().into());
         Event::OrderPlaced(product.parse(context.now)?)
     } else {
         let mut fields: Fields<'_> = read_object(body)?;
@@ -113,43 +114,6 @@ pub fn split_batch(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
         return Err(wire::invalid("orders", problem));
     }
     Ok(orders)
-}
-
-/// An order for one product, in S3's words.
-#[derive(Deserialize)]
-struct ProductOrder<'a> {
-    #[serde(borrow, alias = "orderId", alias = "order_id")]
-    id: Option<Str<'a>>,
-    #[serde(borrow)]
-    customer_id: Option<Str<'a>>,
-    #[serde(borrow)]
-    product_id: Option<Str<'a>>,
-    quantity: Option<i64>,
-    #[serde(borrow)]
-    price: Option<&'a RawValue>,
-    #[serde(borrow)]
-    currency: Option<Str<'a>>,
-}
-
-impl ProductOrder<'_> {
-    fn parse(&self, now: Timestamp) -> Result<OrderPlaced, DecodeError> {
-        let quantity = wire::whole("quantity", self.quantity, 1..=QUANTITY_MAX)?;
-        let unit_price = wire::amount("price", self.price)?;
-        let too_large = || wire::invalid("price", "times the quantity is larger than 922337203685477.5807");
-        let sku: Sku = wire::id("product_id", self.product_id.as_ref())?;
-        Ok(OrderPlaced {
-            order_id: match &self.id {
-                None => OrderId::generate(),
-                given => wire::id("id", given.as_ref())?,
-            },
-            user_id: wire::id("customer_id", self.customer_id.as_ref())?,
-            amount: unit_price.times(quantity).ok_or_else(too_large)?,
-            currency: wire::currency(self.currency.as_ref())?,
-            status: OrderStatus::PLACED,
-            placed_at: now,
-            items: vec![OrderItem { sku, quantity, unit_price }],
-        })
-    }
 }
 
 #[cfg(test)]

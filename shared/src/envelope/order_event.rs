@@ -31,17 +31,21 @@ struct OrderEvent<'a> {
 #[derive(Deserialize)]
 struct Data<'a> {
     #[serde(borrow)]
-    order: Option<Order<'a>>,
+    order: Option<ProductOrder<'a>>,
 }
 
-#[derive(Deserialize)]
-struct Order<'a> {
+/// An order for one product, in S3's words: of an event, or of a command.
+#[derive(Debug, Deserialize)]
+pub struct ProductOrder<'a> {
+    /// The order's id; commands may use our own name for it.
+    #[serde(borrow, alias = "orderId", alias = "order_id")]
+    pub id: Option<Str<'a>>,
+    /// Who ordered.
     #[serde(borrow)]
-    id: Option<Str<'a>>,
+    pub customer_id: Option<Str<'a>>,
+    /// What.
     #[serde(borrow)]
-    customer_id: Option<Str<'a>>,
-    #[serde(borrow)]
-    product_id: Option<Str<'a>>,
+    pub product_id: Option<Str<'a>>,
     quantity: Option<i64>,
     #[serde(borrow)]
     price: Option<&'a RawValue>,
@@ -91,21 +95,23 @@ fn event_id(event_id: &str, order_id: &str) -> Result<EventId, DecodeError> {
     Ok(EventId::parse(&both).unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, both.as_bytes()).into()))
 }
 
-impl Order<'_> {
-    fn parse(&self, occurred_at: Timestamp) -> Result<OrderPlaced, DecodeError> {
-        let quantity = wire::whole("data.order.quantity", self.quantity, 1..=QUANTITY_MAX)?;
-        let unit_price = wire::amount("data.order.price", self.price)?;
-        let amount = unit_price.times(quantity).ok_or_else(|| {
-            wire::invalid("data.order.price", "times the quantity is larger than 922337203685477.5807")
-        })?;
-        let sku: Sku = wire::id("data.order.product_id", self.product_id.as_ref())?;
+impl ProductOrder<'_> {
+    /// The order, placed at `occurred_at` unless it says otherwise. Its amount is quantity × price.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for the first field that is missing or wrong.
+    pub fn parse(&self, occurred_at: Timestamp) -> Result<OrderPlaced, DecodeError> {
+        let quantity = wire::whole("quantity", self.quantity, 1..=QUANTITY_MAX)?;
+        let unit_price = wire::amount("price", self.price)?;
+        let too_large = || wire::invalid("price", "times the quantity is larger than 922337203685477.5807");
+        let sku: Sku = wire::id("product_id", self.product_id.as_ref())?;
         Ok(OrderPlaced {
-            order_id: wire::id("data.order.id", self.id.as_ref())?,
-            user_id: wire::id("data.order.customer_id", self.customer_id.as_ref())?,
-            amount,
+            order_id: wire::id("id", self.id.as_ref())?,
+            user_id: wire::id("customer_id", self.customer_id.as_ref())?,
+            amount: unit_price.times(quantity).ok_or_else(too_large)?,
             currency: wire::currency(self.currency.as_ref())?,
             status: wire::order_status(self.status.as_ref())?,
-            placed_at: wire::time_or("data.order.created_at", self.created_at.as_ref(), occurred_at)?,
+            placed_at: wire::time_or("created_at", self.created_at.as_ref(), occurred_at)?,
             items: vec![OrderItem { sku, quantity, unit_price }],
         })
     }

@@ -63,6 +63,12 @@ async fn single(
     let body = shared::http::read_body(request, PAYLOAD_BYTES_MAX).await?;
     let envelope = parse(&body, &travel.context).map_err(|error| problem(&error))?;
     let positions = append(write_side, vec![travel.record(&envelope)]).await?;
+    tracing::debug!(
+        eventId = envelope.event_id.as_str(),
+        correlationId = travel.context.correlation_id.as_str(),
+        position = %positions[0],
+        "accepted"
+    );
     Ok(travel.accepted(write_side, &accepted_body(&envelope, positions[0]), &positions))
 }
 

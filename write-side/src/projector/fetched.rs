@@ -160,6 +160,7 @@ fn warn(letter: &DeadLetter) {
     tracing::warn!(
         position = %letter.position,
         eventId = letter.event_id,
+        correlationId = letter.headers.view().get_str("x-correlation-id"),
         reason = letter.reason,
         attempts = letter.attempts,
         "dead letter: {}",
