@@ -8,8 +8,6 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 /// How long a connection waits for another's write lock before it reports `SQLITE_BUSY`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How much of the file a reader maps, at most; beyond that it reads pages.
-const MMAP_BYTES_MAX: i64 = 8 * 1024 * 1024 * 1024;
 /// Prepared statements kept per connection; more than any role uses.
 const STATEMENTS_CACHED: usize = 64;
 
@@ -78,18 +76,19 @@ pub fn open_writer(
     Ok(connection)
 }
 
-/// Opens an existing database for reading only.
+/// Opens an existing database for reading only. Up to `mapped_bytes` of the file are looked at where the system keeps
+/// them instead of being copied page by page: right for tables that are read all over again and again, wrong for a log
+/// that is read through once.
 ///
 /// # Errors
 /// Whatever SQLite says about the file; a missing file is an error, not an empty database.
-pub fn open_reader(path: &Path, cache_bytes: u32) -> rusqlite::Result<Connection> {
+pub fn open_reader(path: &Path, cache_bytes: u32, mapped_bytes: u64) -> rusqlite::Result<Connection> {
     // Readers of a write-ahead log share its index in memory, for which they must be able to write it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "query_only", true)?;
-    // Readers look at the file where the system keeps it instead of copying its pages.
-    connection.pragma_update(None, "mmap_size", MMAP_BYTES_MAX)?;
+    connection.pragma_update(None, "mmap_size", i64::try_from(mapped_bytes).unwrap_or(i64::MAX))?;
     tune(&connection, cache_bytes)?;
     Ok(connection)
 }

@@ -23,6 +23,8 @@ use crate::view::{InventoryItem, Items, Order, Payment, User};
 
 /// Page cache of each connection.
 const CACHE_BYTES: u32 = 8 * 1024 * 1024;
+/// How much of the file is mapped, at most; beyond that pages are read.
+const MAPPED_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 /// Connections kept for the next query. More are opened when more queries run at once, and closed after use.
 const IDLE_MAX: usize = 16;
 
@@ -52,7 +54,7 @@ impl SqliteReadModel {
             return Err(OpenError::Missing(path.to_owned()));
         }
         let refused = |source| OpenError::Sqlite { path: path.to_owned(), source };
-        let connection = open_reader(path, CACHE_BYTES).map_err(refused)?;
+        let connection = open_reader(path, CACHE_BYTES, MAPPED_BYTES).map_err(refused)?;
         let version: u32 =
             connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(refused)?;
         check_version(path, version as usize)?;
@@ -108,7 +110,7 @@ impl SqliteReadModel {
         view: fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Vec<T>> {
         let idle = self.idle().pop();
-        let connection = idle.map_or_else(|| open_reader(&self.path, CACHE_BYTES), Ok)?;
+        let connection = idle.map_or_else(|| open_reader(&self.path, CACHE_BYTES, MAPPED_BYTES), Ok)?;
         let rows = connection
             .prepare_cached(sql)?
             .query_map(parameters, view)?
@@ -223,7 +225,7 @@ mod tests {
         let path = directory.path().join("read-model.db");
         let mut writer = Connection::open(&path).unwrap();
         shared::sqlite::migrate(&mut writer, READ_MODEL_SCHEMA).unwrap();
-        let connection = open_reader(&path, CACHE_BYTES).unwrap();
+        let connection = open_reader(&path, CACHE_BYTES, MAPPED_BYTES).unwrap();
         for limit in [5, 1, 100] {
             let mut statement = connection.prepare_cached(RECENT_ORDERS).unwrap();
             let rows = statement.query_map(("[]", limit), order).unwrap();

@@ -138,7 +138,7 @@ impl EmbeddedLog {
     /// [`LogError::Unavailable`] when the file cannot be opened.
     pub fn consumer(&self) -> Result<EmbeddedConsumer, LogError> {
         let connection =
-            sqlite::open_reader(&self.0.path, READER_CACHE_BYTES).map_err(LogError::unavailable)?;
+            sqlite::open_reader(&self.0.path, READER_CACHE_BYTES, 0).map_err(LogError::unavailable)?;
         let partitions = self.0.ends.lock().len();
         Ok(EmbeddedConsumer {
             connection,
