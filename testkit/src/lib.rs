@@ -1,0 +1,8 @@
+//! Real parts and broken wires for tests and benchmarks of every crate. A dev-dependency; nothing ships with it.
+
+#![allow(clippy::unwrap_used, reason = "test code: a part that does not start ends the test")]
+
+pub mod kafka;
+pub mod proxy;
+pub mod redis;
+pub mod tds;

@@ -1,0 +1,1 @@
+//! A wire that can be cut, stalled and delayed.

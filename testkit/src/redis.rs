@@ -1,0 +1,1 @@
+//! A real Redis server in a folder of its own.

@@ -1,0 +1,1 @@
+//! A scripted peer that speaks the server's side of TDS.
