@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tiberius::{ColumnData, IntoSql, Row};
 use tokio::runtime::Handle;
+use tokio::sync::broadcast;
 
 use connection::Connections;
 
@@ -51,6 +52,7 @@ impl IntoSql<'static> for Param {
 #[derive(Clone)]
 pub struct Pool {
     connections: bb8::Pool<Connections>,
+    failures: broadcast::Sender<MssqlError>,
     command_timeout: Duration,
 }
 
@@ -64,6 +66,8 @@ impl Pool {
     /// A pool of at most `size` connections. Connects when it is first asked, so it never fails; see [`Pool::probe`].
     /// Must be called where a runtime is at hand, which then does the work.
     pub fn new(url: &MssqlUrl, size: u32) -> Self {
+        let manager = Connections::new(url);
+        let failures = manager.failures();
         let connections = bb8::Pool::builder()
             .max_size(size)
             // A check would cost a round trip each time; a connection that broke while it was idle costs one retry.
@@ -71,8 +75,8 @@ impl Pool {
             .connection_timeout(url.connect_timeout + Duration::from_secs(1))
             // One try for whoever waits: why it failed is told at once, and the caller decides about the next.
             .retry_connection(false)
-            .build_unchecked(Connections::new(url));
-        Self { connections, command_timeout: url.command_timeout }
+            .build_unchecked(manager);
+        Self { connections, failures, command_timeout: url.command_timeout }
     }
 
     /// Connects once, so that a wrong host, certificate or password is told at once and in the server's words.
@@ -88,14 +92,31 @@ impl Pool {
     /// # Errors
     /// [`MssqlError`]. An error after the first row is an error, not a shorter answer.
     pub async fn query(&self, sql: &'static str, params: Vec<Param>) -> Result<Vec<Row>, MssqlError> {
-        let Self { connections, command_timeout } = self.clone();
+        let pool = self.clone();
         let call = async move {
-            let mut connection = connections.get().await.map_err(MssqlError::from)?;
-            connection.run(sql, params, command_timeout).await
+            let mut connection = pool.connection().await?;
+            connection.run(sql, params, pool.command_timeout).await
         };
         match tokio::spawn(call).await {
             Ok(result) => result,
             Err(ended) => Err(MssqlError::Driver(ended.to_string())),
+        }
+    }
+
+    /// A connection; or, when there is none at all, why there is none, as soon as that is known.
+    async fn connection(&self) -> Result<bb8::PooledConnection<'_, Connections>, MssqlError> {
+        let mut failures = self.failures.subscribe();
+        let mut waiting = std::pin::pin!(self.connections.get());
+        loop {
+            tokio::select! {
+                biased;
+                connection = &mut waiting => return Ok(connection?),
+                Ok(error) = failures.recv() => {
+                    if self.connections.state().connections == 0 {
+                        return Err(error);
+                    }
+                }
+            }
         }
     }
 }

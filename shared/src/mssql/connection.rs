@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bb8_tiberius::{ConnectionManager, rt};
 use tiberius::{EncryptionLevel, Query, Row};
+use tokio::sync::broadcast;
 
 use super::Param;
 use super::error::MssqlError;
@@ -53,7 +54,12 @@ pub(super) struct Connections {
     /// Whether the server was found not to speak TLS.
     only_plain: AtomicBool,
     connect_timeout: Duration,
+    /// Why connecting failed. bb8 itself lets whoever waits wait on, and tells nobody.
+    failures: broadcast::Sender<MssqlError>,
 }
+
+/// Failures that a slow listener may be behind; it misses older ones, which is no loss.
+const FAILURES_KEPT: usize = 16;
 
 impl Connections {
     pub(super) fn new(url: &MssqlUrl) -> Self {
@@ -64,7 +70,18 @@ impl Connections {
             Encryption::LoginOnly => (manager(EncryptionLevel::Off), Some(plain())),
             Encryption::Plaintext => (plain(), None),
         };
-        Self { encrypted, plain, only_plain: AtomicBool::new(false), connect_timeout: url.connect_timeout }
+        Self {
+            encrypted,
+            plain,
+            only_plain: AtomicBool::new(false),
+            connect_timeout: url.connect_timeout,
+            failures: broadcast::Sender::new(FAILURES_KEPT),
+        }
+    }
+
+    /// Tells of connections that fail from now on.
+    pub(super) fn failures(&self) -> broadcast::Sender<MssqlError> {
+        self.failures.clone()
     }
 
     /// Opens a connection and logs in, in bounded time.
@@ -105,7 +122,12 @@ impl bb8::ManageConnection for Connections {
     type Error = MssqlError;
 
     async fn connect(&self) -> Result<Connection, MssqlError> {
-        self.open().await
+        let connection = self.open().await;
+        if let Err(error) = &connection {
+            // Nobody may be listening.
+            let _listeners = self.failures.send(error.clone());
+        }
+        connection
     }
 
     /// Never asked: see `test_on_check_out`.
