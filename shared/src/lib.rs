@@ -4,12 +4,15 @@
 
 pub mod amount;
 pub mod envelope;
+pub mod error_class;
 pub mod event;
 pub mod http;
 pub mod id;
 pub mod metrics;
+pub mod mssql;
 pub mod problem;
 pub mod record;
+pub mod secret;
 pub mod settings;
 pub mod shutdown;
 pub mod sql;
@@ -20,6 +23,7 @@ pub mod timestamp;
 
 pub use amount::Amount;
 pub use envelope::{DecodeError, Envelope, decode};
+pub use error_class::ErrorClass;
 pub use event::{Event, EventType};
 pub use record::{NewRecord, Position, Record, RecordBatch};
 pub use timestamp::Timestamp;

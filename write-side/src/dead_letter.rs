@@ -198,6 +198,7 @@ impl DeadLetters {
     pub fn open(url: &ReadModelUrl) -> Result<Self, LetterError> {
         match url {
             ReadModelUrl::Sqlite(path) => Self::open_sqlite(path),
+            ReadModelUrl::Mssql(_) => Err(LetterError::Store("not on SQL Server yet".into())),
         }
     }
 
