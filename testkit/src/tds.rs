@@ -40,6 +40,7 @@ type LoginScript = Box<dyn FnMut(&Login) -> Vec<Reply> + Send>;
 pub struct Setup {
     logins: LoginScript,
     tls: bool,
+    keeps: bool,
 }
 
 impl Setup {
@@ -56,6 +57,12 @@ impl Setup {
         self
     }
 
+    /// Requests are counted but not kept: for benchmarks, whose batches would fill the memory.
+    pub fn keeping_no_requests(mut self) -> Self {
+        self.keeps = false;
+        self
+    }
+
     /// Starts the peer on a free port of 127.0.0.1.
     pub fn start(self, script: impl FnMut(&Request) -> Vec<Reply> + Send + 'static) -> TdsPeer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -67,6 +74,7 @@ impl Setup {
                 logins: Mutex::new(self.logins),
                 certificate: tls::Certificate::self_signed(),
                 tls: self.tls,
+                keeps: self.keeps,
                 seen: Mutex::default(),
                 sessions: Mutex::default(),
                 stopping: AtomicBool::new(false),
@@ -90,6 +98,7 @@ struct Shared {
     logins: Mutex<LoginScript>,
     certificate: tls::Certificate,
     tls: bool,
+    keeps: bool,
     seen: Mutex<Seen>,
     sessions: Mutex<Vec<Session>>,
     stopping: AtomicBool,
@@ -121,7 +130,7 @@ impl TdsPeer {
 
     /// A peer with more to say than answers.
     pub fn setup() -> Setup {
-        Setup { logins: Box::new(|_| Vec::new()), tls: true }
+        Setup { logins: Box::new(|_| Vec::new()), tls: true, keeps: true }
     }
 
     /// Where it listens; the same after [`Self::restart`].
@@ -143,6 +152,11 @@ impl TdsPeer {
     /// The requests since the last call of this method. Numbers go on counting.
     pub fn take_requests(&self) -> Vec<Request> {
         std::mem::take(&mut hold(&self.shared.seen).requests)
+    }
+
+    /// How many requests came so far, whether kept and taken or not.
+    pub fn requested(&self) -> usize {
+        hold(&self.shared.seen).requested
     }
 
     /// How many TCP connections were opened.

@@ -117,7 +117,9 @@ impl Connection {
                 params,
                 in_transaction: self.transaction.is_some(),
             };
-            seen.requests.push(request.clone());
+            if shared.keeps {
+                seen.requests.push(request.clone());
+            }
             request
         };
         script(&request)

@@ -133,6 +133,17 @@ async fn requests_arrive_as_they_were_sent() {
     assert_eq!((requests[1].sql.as_str(), requests[1].params.len()), ("a batch", 0));
     assert_eq!((requests[0].number, requests[1].number, requests[1].connection), (1, 2, 1));
     assert!(peer.requests().is_empty(), "they were taken");
+    assert_eq!(peer.requested(), 2);
+}
+
+#[tokio::test]
+async fn a_peer_that_keeps_nothing_counts() {
+    let peer = TdsPeer::setup().keeping_no_requests().start(|_| vec![numbers([1])]);
+    let mut client = connect(&peer).await;
+    for _ in 0..3 {
+        assert_eq!(ask(&mut client).await.unwrap(), [1]);
+    }
+    assert_eq!((peer.requested(), peer.requests().len()), (3, 0));
 }
 
 #[tokio::test]
