@@ -48,7 +48,8 @@ async fn measure() -> Vec<f64> {
     let thread = ProjectorThread::start(projector, stop.clone()).unwrap();
     let progress = thread.progress();
     let letters = std::sync::Arc::new(DeadLetters::open(&url).unwrap());
-    let write_side = WriteSide { log: log.clone(), progress, letters, metrics: metrics.clone() };
+    let write_side =
+        WriteSide { log: log.clone(), progress, letters, admin_token: None, metrics: metrics.clone() };
     let commands = serve(write_side::http::router(write_side), &stop).await;
     let read_model = ReadModel::open(&url, metrics.clone()).unwrap();
     let queries = serve(read_side::http::router(read_model, &metrics), &stop).await;
