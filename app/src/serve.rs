@@ -5,15 +5,18 @@
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use anyhow::Context;
 use read_side::read_model::ReadModel;
+use shared::change_feed::ChangeFeed;
 use shared::metrics::Metrics;
 use shared::settings::ReadModelUrl;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use write_side::dead_letter::DeadLetters;
+use write_side::dead_letter::mirror::Mirror;
+use write_side::dead_letter::{DeadLetters, LetterFilter};
 use write_side::event_log::EventLog;
 use write_side::http::WriteSide;
 use write_side::projection::Projection;
@@ -117,7 +120,6 @@ fn open_write_side(settings: &Settings, metrics: &Metrics) -> anyhow::Result<(Ev
     let log = EventLog::open(&settings.event_log(), &log_settings).map_err(usage)?;
     let projection = open_projection(&settings.read_model())?.0;
     let projector = Projector::new(&log, projection, settings.projector.settings(), metrics.clone())?;
-    metrics.dlq_depth.set(DeadLetters::open(&settings.read_model())?.depth()?);
     Ok((log, projector))
 }
 
@@ -160,6 +162,7 @@ async fn start_write_side(
     listener: Option<TcpListener>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let projector = projector.telling(change_feed(settings, metrics));
     let thread = ProjectorThread::start(projector, stop.clone()).context("projector thread")?;
     let progress = thread.progress();
     tasks.spawn(async move { Ok(thread.ended().await?) });
@@ -177,17 +180,43 @@ async fn start_write_side(
     }
     let (reported, ticking) = (metrics.clone(), stop.clone());
     let watched = progress.clone();
-    let letters = DeadLetters::open(&settings.read_model())?;
+    let letters = Arc::new(DeadLetters::open(&settings.read_model())?);
+    let depth = letters.depth(&LetterFilter::default()).await?;
+    metrics.dlq_depth.set(depth.cast_signed());
+    let counted = letters.clone();
     tasks.spawn(async move {
-        report::run(&watched, &letters, &reported, &ticking).await;
+        report::run(&watched, &counted, &reported, &ticking).await;
         Ok(())
     });
+    if let Some(url) = &settings.redis_url {
+        // On a connection of its own, so that a mirror that catches up keeps nobody waiting.
+        let letters = DeadLetters::open(&settings.read_model())?;
+        let mirror = Mirror::new(letters, url.clone(), &settings.dlq_list, metrics.clone());
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            mirror.run(stop).await;
+            Ok(())
+        });
+    }
     if let Some(listener) = listener {
-        let write_side =
-            WriteSide { log, progress, read_model: settings.read_model(), metrics: metrics.clone() };
+        let write_side = WriteSide {
+            log,
+            progress,
+            letters,
+            admin_token: settings.commands.admin_token.clone(),
+            metrics: metrics.clone(),
+        };
         spawn_server(tasks, listener, write_side::http::router(write_side), stop);
     }
     Ok(())
+}
+
+/// By way of Redis when there is one, because then other processes may listen.
+fn change_feed(settings: &Settings, metrics: &Metrics) -> ChangeFeed {
+    match &settings.redis_url {
+        Some(url) => ChangeFeed::redis(url.clone(), metrics.clone()),
+        None => ChangeFeed::in_process(),
+    }
 }
 
 fn spawn_server(

@@ -3,6 +3,8 @@
 //! Pure modules (`event`, `envelope`, `id`, `amount`, `timestamp`, `text`, `record`) do no IO.
 
 pub mod amount;
+pub mod change;
+pub mod change_feed;
 pub mod envelope;
 pub mod error_class;
 pub mod event;
@@ -12,6 +14,7 @@ pub mod metrics;
 pub mod mssql;
 pub mod problem;
 pub mod record;
+pub mod redis;
 pub mod secret;
 pub mod settings;
 pub mod shutdown;

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers as well")]
 
+mod change_feed;
 mod event_log;
 mod http;
 mod mssql_peer;
+mod mirror;
 mod oracle;
 mod projection;
 mod projector;
