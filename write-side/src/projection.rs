@@ -8,7 +8,7 @@ pub mod sqlite;
 use std::collections::BTreeMap;
 
 use shared::settings::ReadModelUrl;
-use shared::{Envelope, EventType};
+use shared::{Envelope, EventType, Timestamp};
 
 use crate::dead_letter::DeadLetter;
 use sqlite::SqliteProjection;
@@ -67,6 +67,15 @@ impl Applied {
     }
 }
 
+/// What became of a slice of the inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pruned {
+    /// Rows that were removed.
+    pub removed: u64,
+    /// Whether there are rows that this round has not looked at yet.
+    pub more: bool,
+}
+
 /// Why a batch was not projected. In every case nothing of it was.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
@@ -120,6 +129,17 @@ impl Projection {
     pub fn apply(&mut self, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
         match self {
             Self::Sqlite(projection) => projection.apply(batch),
+        }
+    }
+
+    /// Looks at the next `slice` rows of the inbox and removes those that were noted before `older_than`; after the
+    /// last row it begins again. Whatever is removed would count again if it were sent again.
+    ///
+    /// # Errors
+    /// [`ApplyError::Transient`] or [`ApplyError::Fatal`]; nothing was removed then.
+    pub fn prune_inbox(&mut self, older_than: Timestamp, slice: u32) -> Result<Pruned, ApplyError> {
+        match self {
+            Self::Sqlite(projection) => projection.prune_inbox(older_than, slice),
         }
     }
 }

@@ -30,6 +30,8 @@ const SETTINGS: ProjectorSettings = ProjectorSettings {
     wait: Duration::ZERO,
     backoff: Backoff { initial: Duration::from_millis(10), max: Duration::from_secs(1) },
     breaker: BreakerSettings { failures_max: 5, timeout: Duration::from_secs(1), probes: 1 },
+    attempts_max: 3,
+    inbox_retention: None,
 };
 
 pub(crate) fn run() {

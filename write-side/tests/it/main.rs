@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers as well")]
 
+mod defects;
 mod event_log;
 mod http;
+mod kafka;
 mod oracle;
 mod projection;
 mod projector;

@@ -22,6 +22,8 @@ pub(crate) const SETTINGS: ProjectorSettings = ProjectorSettings {
     wait: Duration::ZERO,
     backoff: Backoff { initial: Duration::from_millis(1), max: Duration::from_millis(1) },
     breaker: BreakerSettings { failures_max: 1_000, timeout: Duration::from_secs(30), probes: 1 },
+    attempts_max: 3,
+    inbox_retention: None,
 };
 
 /// Everything a projector needs.
