@@ -291,6 +291,12 @@ impl Client {
         self.answer(request.body(body.to_owned()))
     }
 
+    /// Sends events, one a line.
+    pub(crate) fn post_lines(&self, url: &str, lines: &[u8]) -> Option<(u16, String)> {
+        let request = self.client.post(url).header("content-type", "application/x-ndjson");
+        self.answer(request.body(lines.to_vec()))
+    }
+
     fn answer(&self, request: reqwest::RequestBuilder) -> Option<(u16, String)> {
         self.runtime.block_on(async {
             let response = request.send().await.ok()?;
