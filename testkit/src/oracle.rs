@@ -73,8 +73,9 @@ impl<'a> Expected<'a> {
         let (order_id, payment_id, status) =
             (&payment.order_id, &payment.payment_id, payment.status.as_str());
         let (amount, currency) = (payment.amount.units(), payment.currency.as_str());
+        let method = payment.method.as_ref().map_or("-", |method| method.as_str());
         let row = format!(
-            "payment | {order_id} | {payment_id} | {amount} | {currency} | - | {status} | {settled_at} | {at} | {id}"
+            "payment | {order_id} | {payment_id} | {amount} | {currency} | {method} | {status} | {settled_at} | {at} | {id}"
         );
         keep_greatest(&mut self.payments, order_id.as_str(), ((ended, at, id), row));
     }

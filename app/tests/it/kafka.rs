@@ -1,6 +1,7 @@
 //! Whole processes over real Kafka: a projector that wakes up too late, and brokers that are cut off, stalled and killed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use shared::Envelope;
 use testkit::kafka::{Broker, Topic, brokers};
@@ -80,6 +81,36 @@ fn promise_5_a_projector_that_slept_past_its_session_is_refused() {
 }
 
 #[test]
+fn sigterm_under_load_loses_nothing_and_ends_in_time() {
+    let Some(brokers) = brokers() else { return };
+    let topic = Topic::new(&brokers, 3);
+    let home = Home::new();
+    let server = start(&home, &topic, QUICK_GROUP);
+    let url = format!("{}/api/v1/events", server.commands);
+    let (sent, took) = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let client = Client::new();
+            let mut sent = 0;
+            while let Some((202, _)) = client.post_lines(&url, &lines(&events(sent..sent + 10))) {
+                sent += 10;
+            }
+            sent
+        });
+        until("it is under load", || (home.projected() > 500).then_some(()));
+        let signalled = Instant::now();
+        server.process.signal("TERM");
+        assert_eq!(server.process.finish().code, Some(0));
+        (sender.join().unwrap(), signalled.elapsed())
+    });
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let records: i64 = topic.ends().iter().sum();
+    assert!((sent..=sent + 10).contains(&records), "{sent} were answered, {records} are in the log");
+    let _next = start(&home, &topic, QUICK_GROUP);
+    home.until_projected(records);
+    assert_tables(&home, &events(0..records));
+}
+
+#[test]
 fn brokers_that_are_cut_off_stalled_and_killed_lose_nothing() {
     let wire = Proxy::unconnected();
     let Some(broker) = Broker::start(Some(&wire.address())) else { return };
@@ -105,6 +136,8 @@ fn brokers_that_are_cut_off_stalled_and_killed_lose_nothing() {
         wire.set(Fault::Stall);
         is_away();
         wire.set(Fault::None);
+        projected_more();
+        wire.set(Fault::Delay(Duration::from_millis(20)));
         projected_more();
         for bytes in [100, 5_000, 50_000] {
             wire.set(Fault::CutAfter(bytes));

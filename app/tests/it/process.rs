@@ -55,13 +55,26 @@ impl Home {
         command
     }
 
-    /// The binary on free ports and without the simulator, so that nothing happens but what a test does.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.bare(arguments);
+    /// As [`Home::command`] without arguments, in a shell that was told something before.
+    pub(crate) fn under(&self, script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{script}; exec \"$0\""), env!("CARGO_BIN_EXE_millrace")]);
+        self.prepare(&mut command);
+        command
+    }
+
+    fn prepare(&self, command: &mut Command) {
+        command.env_clear().current_dir(self.dir.path());
         for address in ["API_ADDR", "COMMAND_ADDR", "METRICS_ADDR"] {
             command.env(address, "127.0.0.1:0");
         }
         command.env("EVENT_RATE", "0").env("DATA_DIR", self.data());
+    }
+
+    /// The binary on free ports and without the simulator, so that nothing happens but what a test does.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.bare(arguments);
+        self.prepare(&mut command);
         command
     }
 

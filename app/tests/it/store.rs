@@ -68,6 +68,23 @@ impl Home {
         rows(&open(&self.log()).unwrap(), "SELECT payload FROM records")
     }
 
+    /// Every record of the log that is an event.
+    pub(crate) fn events(&self) -> Vec<shared::Envelope> {
+        let connection = open(&self.log()).unwrap();
+        let mut statement = connection.prepare("SELECT key, payload FROM records").unwrap();
+        let decoded = statement.query_map([], |row| {
+            Ok(shared::decode(&shared::Record {
+                topic: "events",
+                position: shared::Position { partition: 0, offset: 0 },
+                appended_at: shared::Timestamp::now(),
+                key: row.get_ref(0)?.as_blob_or_null()?,
+                payload: row.get_ref(1)?.as_blob_or_null()?,
+                headers: shared::record::HeaderView::default(),
+            }))
+        });
+        decoded.unwrap().filter_map(|event| event.unwrap().ok()).collect()
+    }
+
     /// A connection of the test's own to one of the files, for getting in the way.
     pub(crate) fn sql(&self, file: &Path) -> Connection {
         open(file).unwrap()

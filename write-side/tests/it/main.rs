@@ -5,6 +5,7 @@
 mod defects;
 mod event_log;
 mod http;
+mod inbox;
 mod kafka;
 mod oracle;
 mod projection;
