@@ -4,8 +4,8 @@
 //! log, then the read model.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use read_side::read_model::ReadModel;

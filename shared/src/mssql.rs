@@ -29,6 +29,8 @@ pub use url::{Encryption, MssqlUrl};
 pub enum Param {
     /// `NVARCHAR`: JSON, or a name.
     Text(String),
+    /// `NVARCHAR` that may be NULL.
+    MaybeText(Option<String>),
     /// `VARBINARY`
     Bytes(Vec<u8>),
     /// `INT`
@@ -41,6 +43,7 @@ impl IntoSql<'static> for Param {
     fn into_sql(self) -> ColumnData<'static> {
         match self {
             Self::Text(text) => text.into_sql(),
+            Self::MaybeText(text) => text.into_sql(),
             Self::Bytes(bytes) => bytes.into_sql(),
             Self::Int(number) => number.into_sql(),
             Self::BigInt(number) => number.into_sql(),

@@ -9,7 +9,7 @@ pub mod sqlite;
 use std::collections::BTreeMap;
 
 use shared::settings::ReadModelUrl;
-use shared::{Envelope, EventType};
+use shared::{Envelope, EventType, Timestamp};
 
 use crate::dead_letter::DeadLetter;
 use mssql::MssqlProjection;
@@ -69,6 +69,15 @@ impl Applied {
     pub(crate) fn duplicate(&mut self, event_type: EventType, count: u64) {
         self.duplicates[event_type as usize] += count;
     }
+}
+
+/// What became of a slice of the inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pruned {
+    /// Rows that were removed.
+    pub removed: u64,
+    /// Whether there are rows that this round has not looked at yet.
+    pub more: bool,
 }
 
 /// Why a batch was not projected. In every case nothing of it was.
@@ -131,6 +140,18 @@ impl Projection {
         match self {
             Self::Sqlite(projection) => projection.apply(batch),
             Self::Mssql(projection) => projection.apply(batch),
+        }
+    }
+
+    /// Looks at the next `slice` rows of the inbox and removes those that were noted before `older_than`; after the
+    /// last row it begins again. Whatever is removed would count again if it were sent again.
+    ///
+    /// # Errors
+    /// [`ApplyError::Transient`] or [`ApplyError::Fatal`]; nothing was removed then.
+    pub fn prune_inbox(&mut self, older_than: Timestamp, slice: u32) -> Result<Pruned, ApplyError> {
+        match self {
+            Self::Sqlite(projection) => projection.prune_inbox(older_than, slice),
+            Self::Mssql(projection) => projection.prune_inbox(older_than, slice),
         }
     }
 }

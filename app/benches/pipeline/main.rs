@@ -7,13 +7,18 @@
 
 mod freshness;
 mod load;
+mod outage;
 mod projecting;
 mod reading;
 
 use std::process::Command;
 
-const SECTIONS: [(&str, fn()); 3] =
-    [("projecting", projecting::run), ("freshness", freshness::run), ("reading", reading::run)];
+const SECTIONS: [(&str, fn()); 4] = [
+    ("projecting", projecting::run),
+    ("outage", outage::run),
+    ("freshness", freshness::run),
+    ("reading", reading::run),
+];
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -21,6 +26,7 @@ fn main() {
         match part.split_once('-') {
             Some(("serve", dir)) => reading::serve_part(dir),
             Some(("load", what)) => reading::load_part(what),
+            Some(("outage", what)) => outage::part(what),
             _ => projecting::part(part),
         }
         return;

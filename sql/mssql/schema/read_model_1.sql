@@ -101,4 +101,44 @@ IF OBJECT_ID(N'dbo.checkpoints', N'U') IS NULL
         next_offset BIGINT NOT NULL,
         CONSTRAINT pk_checkpoints PRIMARY KEY CLUSTERED (topic, partition_id)
     );
+
+IF OBJECT_ID(N'dbo.dead_letters', N'U') IS NULL
+BEGIN
+    CREATE TABLE dbo.dead_letters (
+        topic NVARCHAR(249) COLLATE Latin1_General_100_BIN2 NOT NULL,
+        partition_id INT NOT NULL,
+        record_offset BIGINT NOT NULL,
+        reason NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL, -- a stable word, see DecodeError::reason
+        error NVARCHAR(MAX) NOT NULL,
+        causes NVARCHAR(MAX) NOT NULL, -- JSON list, outermost first
+        event_id NVARCHAR(128) COLLATE Latin1_General_100_BIN2 NULL,
+        event_type NVARCHAR(128) COLLATE Latin1_General_100_BIN2 NULL,
+        record_key VARBINARY(MAX) NULL,
+        payload VARBINARY(MAX) NULL, -- the bytes as they came
+        headers VARBINARY(MAX) NOT NULL, -- in the encoding of shared/src/record.rs
+        attempts INT NOT NULL, -- 1, and one more for each redrive
+        appended_at DATETIME2(6) NOT NULL,
+        dead_at DATETIME2(6) NOT NULL,
+        state VARCHAR(9) COLLATE Latin1_General_100_BIN2 NOT NULL
+            CONSTRAINT ck_dead_letters_state CHECK (state IN ('open', 'redriven', 'discarded')),
+        closed_at DATETIME2(6) NULL,
+        -- In the Redis list: 0 no, 1 perhaps (a push was begun, its answer is not known), 2 yes.
+        mirrored INT NOT NULL CONSTRAINT df_dead_letters_mirrored DEFAULT 0,
+        CONSTRAINT pk_dead_letters PRIMARY KEY CLUSTERED (topic, partition_id, record_offset)
+    );
+    -- Open letters are filtered, counted and paged within this index.
+    CREATE INDEX ix_dead_letters_state ON dbo.dead_letters (state, dead_at DESC, partition_id DESC, record_offset DESC)
+        INCLUDE (reason, event_type, event_id);
+    -- What the mirror has to do.
+    CREATE INDEX ix_dead_letters_mirrored ON dbo.dead_letters (state, mirrored, dead_at, partition_id, record_offset);
+END;
+
+-- Which filling of which Redis the column mirrored speaks of: one row, or none while nothing was ever mirrored.
+IF OBJECT_ID(N'dbo.dead_letter_mirror', N'U') IS NULL
+    CREATE TABLE dbo.dead_letter_mirror (
+        id INT NOT NULL CONSTRAINT ck_dead_letter_mirror_id CHECK (id = 1),
+        generation NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL, -- the name that the mirror gave the list
+        version BIGINT NOT NULL, -- changes of the list that are noted here; Redis must not know of fewer
+        CONSTRAINT pk_dead_letter_mirror PRIMARY KEY CLUSTERED (id)
+    );
 COMMIT TRANSACTION;

@@ -8,11 +8,11 @@ pub mod document;
 use std::collections::BTreeMap;
 
 use shared::mssql::{self, FENCED, Migrated, MssqlError, MssqlUrl, Param, Pool};
-use shared::{ErrorClass, EventType, sql};
+use shared::{ErrorClass, EventType, Timestamp, sql};
 use tokio::runtime::Handle;
 
 use super::changes::Changes;
-use super::{Applied, ApplyError, Batch, Span};
+use super::{Applied, ApplyError, Batch, Pruned, Span};
 use document::Document;
 
 /// Tries of one batch that meets others on the same rows, before it waits like for any failure.
@@ -61,6 +61,15 @@ impl MssqlProjection {
             })
             .collect::<tiberius::Result<_>>()
             .map_err(|error| ApplyError::Fatal(error.into()))
+    }
+
+    pub(super) fn prune_inbox(&mut self, older_than: Timestamp, slice: u32) -> Result<Pruned, ApplyError> {
+        let slice = slice.min(i32::MAX.cast_unsigned());
+        let params = vec![Param::Text(older_than.to_string()), Param::Int(slice.cast_signed())];
+        let query = self.pool.query(sql!("mssql/projection/prune_inbox.sql"), params);
+        let removed = self.runtime.block_on(query).and_then(|rows| counted(&rows)).map_err(sorted)?;
+        // By age, not by id: whatever is old stands at the beginning of its index.
+        Ok(Pruned { removed, more: removed == u64::from(slice) })
     }
 
     pub(super) fn apply(&mut self, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
