@@ -6,4 +6,5 @@ pub mod kafka;
 pub mod oracle;
 pub mod proxy;
 pub mod redis;
+pub mod sql_server;
 pub mod tds;

@@ -1,0 +1,101 @@
+//! A database of its own on a live SQL Server, when `MSSQL_TEST_URL` names one (its database is only where we log in).
+
+use std::sync::Arc;
+
+use shared::mssql::{MssqlUrl, Pool, migrate};
+use shared::settings::ReadModelUrl;
+use tiberius::ColumnData;
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+/// A migrated database that is dropped with this value.
+pub struct Database {
+    url: MssqlUrl,
+    home: MssqlUrl,
+    runtime: Arc<Runtime>,
+}
+
+impl Database {
+    /// A new database, or `None`, said aloud, when no server is named.
+    ///
+    /// # Panics
+    /// When the server is named and does not do what is asked.
+    #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
+    pub fn create() -> Option<Self> {
+        let Ok(text) = std::env::var("MSSQL_TEST_URL") else {
+            eprintln!("SKIPPED: MSSQL_TEST_URL names no SQL Server");
+            return None;
+        };
+        let ReadModelUrl::Mssql(home) = text.parse().unwrap() else {
+            panic!("MSSQL_TEST_URL is no SQL Server")
+        };
+        let name = format!("millrace_test_{}", Uuid::now_v7().simple());
+        let url = MssqlUrl { database: name, ..(*home).clone() };
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(migrate(&url)).unwrap();
+        Some(Self { url, home: *home, runtime: Arc::new(runtime) })
+    }
+
+    /// How to reach it.
+    pub fn url(&self) -> MssqlUrl {
+        self.url.clone()
+    }
+
+    /// Runs work against it.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Runs a batch and gives its rows, a row a line, cells separated by ` | `: amounts in ten-thousandths, times in
+    /// microseconds since 1970, `-` for NULL.
+    ///
+    /// # Panics
+    /// When the server refuses it.
+    pub fn rows(&self, sql: &str) -> Vec<String> {
+        self.run(&self.url, sql)
+    }
+
+    fn run(&self, url: &MssqlUrl, sql: &str) -> Vec<String> {
+        // The pool takes statements that live as long as the program, as ours do; a test's are few.
+        let sql: &'static str = Box::leak(sql.to_owned().into_boxed_str());
+        self.runtime.block_on(async {
+            let rows = Pool::new(url, 1).query(sql, Vec::new()).await.unwrap();
+            let line = |row: tiberius::Row| row.into_iter().map(cell).collect::<Vec<_>>().join(" | ");
+            rows.into_iter().map(line).collect()
+        })
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let name = &self.url.database;
+        self.run(
+            &self.home,
+            &format!(
+                "ALTER DATABASE [{name}] SET SINGLE_USER WITH ROLLBACK IMMEDIATE; DROP DATABASE [{name}];"
+            ),
+        );
+    }
+}
+
+fn cell(data: ColumnData<'static>) -> String {
+    use tiberius::FromSql;
+
+    let text = match &data {
+        ColumnData::U8(number) => number.map(|number| number.to_string()),
+        ColumnData::I32(number) => number.map(|number| number.to_string()),
+        ColumnData::I64(number) => number.map(|number| number.to_string()),
+        ColumnData::String(text) => text.as_deref().map(str::to_owned),
+        ColumnData::Numeric(number) => number.map(|number| number.value().to_string()),
+        ColumnData::Binary(bytes) => {
+            bytes.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        }
+        ColumnData::DateTime2(_) => {
+            let time = chrono::NaiveDateTime::from_sql(&data).unwrap();
+            time.map(|time| time.and_utc().timestamp_micros().to_string())
+        }
+        other => panic!("a test reads no {other:?}"),
+    };
+    text.unwrap_or_else(|| "-".to_owned())
+}
