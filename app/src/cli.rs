@@ -5,12 +5,14 @@ pub mod letters;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use read_side::config::ReadConfig;
 use shared::redis::RedisUrl;
-use shared::settings::{InvalidSetting, ReadModelUrl, listen_addr};
+use shared::secret::Secret;
+use shared::settings::{InvalidSetting, ReadModelUrl, duration, listen_addr};
 use write_side::config::{CommandConfig, LogConfig, ProjectorConfig};
 use write_side::event_log::EventLogUrl;
 
@@ -42,9 +44,18 @@ pub struct Settings {
     #[arg(long, env = "EVENT_LOG", value_name = "URL", global = true)]
     pub event_log: Option<EventLogUrl>,
 
-    /// Read model: sqlite:FILE [default: sqlite:DATA_DIR/read_model.db]
+    /// Read model: sqlite:FILE, mssql://user:password@host:port/database?encrypt=…&trust-server-certificate=…&ca=FILE, or
+    /// an ADO.NET connection string [default: sqlite:DATA_DIR/read_model.db]
     #[arg(long, env = "READ_MODEL", value_name = "URL", hide_env_values = true, global = true)]
     pub read_model: Option<ReadModelUrl>,
+
+    /// Password of SQL Server, when READ_MODEL has none
+    #[arg(long, env = "MSSQL_PASSWORD", value_name = "PASSWORD", value_parser = secret, hide_env_values = true, global = true)]
+    pub mssql_password: Option<Secret>,
+
+    /// How long to wait at start for a SQL Server that does not answer yet
+    #[arg(long, env = "WAIT_FOR", value_name = "TIME", default_value = "60s", value_parser = duration, global = true)]
+    pub wait_for: Duration,
 
     /// Redis, where dead letters are mirrored and changes are told: redis://[user:password@]host[:port][/db], or
     /// rediss:// for TLS [default: none, and everything works without]
@@ -97,8 +108,19 @@ impl Settings {
 
     /// The read model, by setting or by default.
     pub fn read_model(&self) -> ReadModelUrl {
-        self.read_model.clone().unwrap_or_else(|| ReadModelUrl::Sqlite(self.data_dir.join("read_model.db")))
+        let default = || ReadModelUrl::Sqlite(self.data_dir.join("read_model.db"));
+        let mut url = self.read_model.clone().unwrap_or_else(default);
+        if let (ReadModelUrl::Mssql(url), Some(password)) = (&mut url, &self.mssql_password)
+            && url.password.reveal().is_empty()
+        {
+            url.password = password.clone();
+        }
+        url
     }
+}
+
+fn secret(text: &str) -> Result<Secret, InvalidSetting> {
+    Ok(Secret::new(text))
 }
 
 /// `on` or `off`

@@ -5,6 +5,7 @@ mod redis;
 use std::collections::HashMap;
 
 use clap::Command;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// An older name for one of ours, as it is or with something around its value.
 struct Alias {
@@ -33,6 +34,7 @@ const ALIASES: &[Alias] = &[
 ];
 
 const KAFKA_BROKERS: [&str; 2] = ["KAFKA_BROKERS", "KAFKA_BROKER"];
+const MSSQL_CONNECTION: [&str; 2] = ["MSSQL_CONN", "SQL_CONNECTION"];
 const KAFKA_TOPIC: [&str; 2] = ["KAFKA_TOPIC", "KAFKA_TOPIC_ORDERS"];
 
 /// What is set around the program. Process variables weigh more than `.env`; an empty value is not set.
@@ -81,11 +83,24 @@ impl Environment {
             let topic = self.first(&KAFKA_TOPIC).unwrap_or("events");
             return self.first(&KAFKA_BROKERS).map(|brokers| format!("kafka://{brokers}/{topic}"));
         }
+        if ours == "READ_MODEL" {
+            return self.first(&MSSQL_CONNECTION).map(str::to_owned).or_else(|| self.mssql_parts());
+        }
         if ours == "REDIS_URL" {
             return redis::url(|name| self.get(name));
         }
         let aliases = ALIASES.iter().filter(|alias| alias.ours == ours);
         aliases.filter_map(|alias| self.get(alias.theirs).map(alias.convert)).next()
+    }
+
+    /// `MSSQL_SERVER` and what belongs to it, as a URL. The password is looked up by itself.
+    fn mssql_parts(&self) -> Option<String> {
+        let part = |name: &str, default: &str| {
+            utf8_percent_encode(self.get(name).unwrap_or(default), NON_ALPHANUMERIC).to_string()
+        };
+        let (user, database) = (part("MSSQL_USER", "sa"), part("MSSQL_DATABASE", "millrace"));
+        let (server, port) = (self.get("MSSQL_SERVER")?, self.get("MSSQL_PORT").unwrap_or("1433"));
+        Some(format!("mssql://{user}@{server}:{port}/{database}"))
     }
 
     /// The same command with what is set here as the defaults of its arguments.

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use read_side::read_model::ReadModel;
@@ -25,6 +26,9 @@ use write_side::projector::{Projector, ProjectorThread};
 use crate::cli::{Settings, Switch};
 use crate::simulator::Simulator;
 use crate::{produce, report, sample, usage};
+
+/// Between two looks at a server that is not there yet.
+const WAIT_SLICE: Duration = Duration::from_secs(1);
 
 /// Which roles this process has.
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +80,7 @@ impl Listeners {
 pub async fn run(settings: Settings, roles: Roles) -> anyhow::Result<()> {
     let stop = shared::shutdown::on_signal().context("signal handlers")?;
     let listeners = Listeners::bind(&settings, roles).await?;
+    wait_for_read_model(&settings).await?;
     let metrics = Metrics::new();
     let mut tasks = JoinSet::new();
     let banner = Banner::of(&listeners, &settings, roles);
@@ -120,13 +125,31 @@ fn open_write_side(settings: &Settings, metrics: &Metrics) -> anyhow::Result<(Ev
 }
 
 fn open_projection(url: &ReadModelUrl) -> anyhow::Result<(Projection, usize)> {
-    let ReadModelUrl::Sqlite(file) = url;
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder {
+    if let ReadModelUrl::Sqlite(file) = url
+        && let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty())
+    {
         std::fs::create_dir_all(folder).map_err(|error| usage(format!("{}: {error}", folder.display())))?;
     }
     Projection::open(url)
-        .map_err(|error| usage(format!("{}: {}", file.display(), shared::telemetry::chain(&error))))
+        .map_err(|error| usage(format!("{}: {}", url.name(), shared::telemetry::chain(&error))))
+}
+
+/// Waits, as long as the setting says, until a database server lets us in. A file needs no waiting for.
+async fn wait_for_read_model(settings: &Settings) -> anyhow::Result<()> {
+    let ReadModelUrl::Mssql(url) = settings.read_model() else { return Ok(()) };
+    let until = Instant::now() + settings.wait_for;
+    loop {
+        let Err(error) = shared::mssql::Pool::probe(&url).await else { return Ok(()) };
+        // A missing database may be made by the migration, and a refused password does not get better by waiting.
+        if error.is_a_missing_database() {
+            return Ok(());
+        }
+        if error.is_a_refused_login() || Instant::now() >= until {
+            return Err(usage(format!("READ_MODEL: {}: {error}", url.name())));
+        }
+        tracing::warn!(%error, "waiting for {}", url.name());
+        tokio::time::sleep(WAIT_SLICE).await;
+    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "called once; a struct would only name them twice")]
@@ -221,13 +244,12 @@ fn spawn_server(
 /// # Errors
 /// What the store says.
 #[expect(clippy::print_stdout, reason = "the answer of a command")]
-pub fn migrate(settings: &Settings) -> anyhow::Result<()> {
+pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+    wait_for_read_model(settings).await?;
     let url = settings.read_model();
-    let (_, steps) = open_projection(&url)?;
-    let ReadModelUrl::Sqlite(file) = url;
-    match steps {
-        0 => println!("{}: up to date", file.display()),
-        steps => println!("{}: {steps} migration step(s) run", file.display()),
+    match open_projection(&url)?.1 {
+        0 => println!("{}: up to date", url.name()),
+        steps => println!("{}: {steps} migration step(s) run", url.name()),
     }
     Ok(())
 }

@@ -5,11 +5,25 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::mssql::MssqlUrl;
+
 /// Where the read model is: `READ_MODEL`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadModelUrl {
     /// `sqlite:FILE`
     Sqlite(PathBuf),
+    /// `mssql://user:password@host:port/database?…`, or an ADO.NET connection string
+    Mssql(Box<MssqlUrl>),
+}
+
+impl ReadModelUrl {
+    /// What may be shown of it: a file, or `host:port/database`.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Sqlite(path) => path.display().to_string(),
+            Self::Mssql(url) => url.name(),
+        }
+    }
 }
 
 /// A setting that names nothing we know. One line that says what to write instead.
@@ -23,8 +37,12 @@ impl FromStr for ReadModelUrl {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            Some(("mssql" | "sqlserver", _)) => MssqlUrl::parse_url(text).map(|url| Self::Mssql(Box::new(url))),
+            _ if text.contains('=') => MssqlUrl::parse_ado(text).map(|url| Self::Mssql(Box::new(url))),
             // Never echo the text: a connection string may hold a password.
-            _ => Err(InvalidSetting("expected sqlite:FILE".to_owned())),
+            _ => Err(InvalidSetting(
+                "expected sqlite:FILE, mssql://user:password@host:port/database, or an ADO.NET connection string".to_owned(),
+            )),
         }
     }
 }
@@ -38,18 +56,20 @@ pub fn listen_addr(text: &str) -> Result<SocketAddr, InvalidSetting> {
     full.parse().map_err(|_| InvalidSetting("expected an address such as 127.0.0.1:8080 or :8080".to_owned()))
 }
 
-/// A length of time, such as `500ms`, `30s` or `2m`.
+/// A length of time, such as `500ms`, `30s`, `2m`, `12h` or `30d`.
 ///
 /// # Errors
 /// [`InvalidSetting`].
 pub fn duration(text: &str) -> Result<Duration, InvalidSetting> {
-    let invalid = || InvalidSetting("expected a duration such as 500ms, 30s or 2m".to_owned());
+    let invalid = || InvalidSetting("expected a duration such as 500ms, 30s, 2m, 12h or 30d".to_owned());
     let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(invalid)?;
     let (number, unit) = text.split_at(split);
     let millis: u64 = match unit {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return Err(invalid()),
     };
     let number: u64 = number.parse().map_err(|_| invalid())?;
@@ -67,6 +87,7 @@ mod tests {
         assert!(listen_addr("localhost").is_err());
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
         for text in ["", "5", "s", "-1s", "99999999999999999999s", "1h30"] {
             assert!(duration(text).is_err(), "{text}");
         }

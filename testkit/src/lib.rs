@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "test code: a part that does not start ends the test")]
 
 pub mod kafka;
+pub mod oracle;
 pub mod proxy;
 pub mod redis;
 pub mod tds;

@@ -78,6 +78,10 @@ pub struct ProjectorConfig {
     #[arg(long, env = "BATCH_BYTES_MAX", value_name = "BYTES", default_value_t = 32 * 1024 * 1024, value_parser = clap::value_parser!(u32).range(1024..), global = true)]
     pub batch_bytes_max: u32,
 
+    /// How often an event that the read model refuses is tried before it becomes a dead letter
+    #[arg(long, env = "RETRY_MAX_ATTEMPTS", value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100), global = true)]
+    pub retry_max_attempts: u32,
+
     /// Longest wait before the first retry of infrastructure that is away
     #[arg(long, env = "RETRY_INITIAL_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = duration, global = true)]
     pub retry_initial_interval: Duration,
@@ -101,6 +105,28 @@ pub struct ProjectorConfig {
     /// Successes that close the circuit breaker again
     #[arg(long, env = "CIRCUIT_BREAKER_MAX_REQUESTS", value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..), global = true)]
     pub circuit_breaker_max_requests: u32,
+
+    /// How long the ids of counted stock events are remembered, or off: for ever. An event that is sent again later
+    /// counts twice, so choose more than the topic's retention and than any producer may take to repeat itself
+    #[arg(long, env = "INBOX_RETENTION", value_name = "TIME", default_value = "off", value_parser = inbox_retention, global = true)]
+    pub inbox_retention: InboxRetention,
+}
+
+/// How long the inbox remembers; `None` is for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InboxRetention(pub Option<Duration>);
+
+/// Below this it is more likely a wrong unit than a wish.
+const INBOX_RETENTION_MIN: Duration = Duration::from_secs(3_600);
+
+fn inbox_retention(text: &str) -> Result<InboxRetention, InvalidSetting> {
+    if text == "off" {
+        return Ok(InboxRetention(None));
+    }
+    match duration(text) {
+        Ok(time) if time >= INBOX_RETENTION_MIN => Ok(InboxRetention(Some(time))),
+        _ => Err(InvalidSetting("expected off, or a time of at least 1h such as 30d".to_owned())),
+    }
 }
 
 /// How long one step waits for a record, so how late a stop signal may be seen.
@@ -122,6 +148,8 @@ impl ProjectorConfig {
                 probes: self.circuit_breaker_max_requests,
                 interval: self.circuit_breaker_interval,
             },
+            attempts_max: self.retry_max_attempts,
+            inbox_retention: self.inbox_retention.0,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod letter;
 pub mod mirror;
+pub mod mssql;
 mod redis;
 mod redrive;
 mod sqlite;
@@ -98,6 +99,8 @@ pub enum LetterError {
 pub enum DeadLetters {
     /// In a SQLite file.
     Sqlite(sqlite::SqliteLetters),
+    /// In a SQL Server database.
+    Mssql(mssql::MssqlLetters),
 }
 
 impl DeadLetters {
@@ -108,6 +111,7 @@ impl DeadLetters {
     pub fn open(url: &ReadModelUrl) -> Result<Self, LetterError> {
         match url {
             ReadModelUrl::Sqlite(path) => sqlite::SqliteLetters::open(path).map(Self::Sqlite),
+            ReadModelUrl::Mssql(url) => mssql::MssqlLetters::open(url).map(Self::Mssql),
         }
     }
 
@@ -124,6 +128,7 @@ impl DeadLetters {
     ) -> Result<Vec<DeadLetter>, LetterError> {
         match self {
             Self::Sqlite(letters) => letters.page(filter, limit, offset),
+            Self::Mssql(letters) => letters.page(filter, limit, offset).await,
         }
     }
 
@@ -134,6 +139,7 @@ impl DeadLetters {
     pub async fn get(&self, place: &Place) -> Result<Option<DeadLetter>, LetterError> {
         match self {
             Self::Sqlite(letters) => letters.get(place),
+            Self::Mssql(letters) => letters.get(place).await,
         }
     }
 
@@ -144,6 +150,7 @@ impl DeadLetters {
     pub async fn groups(&self, filter: &LetterFilter) -> Result<Vec<LetterGroup>, LetterError> {
         match self {
             Self::Sqlite(letters) => letters.groups(filter),
+            Self::Mssql(letters) => letters.groups(filter).await,
         }
     }
 
@@ -162,6 +169,7 @@ impl DeadLetters {
     pub async fn close(&self, places: &[Place], how: Closed) -> Result<u64, LetterError> {
         match self {
             Self::Sqlite(letters) => letters.close(places, how, Timestamp::now()),
+            Self::Mssql(letters) => letters.close(places, how).await,
         }
     }
 
@@ -186,6 +194,7 @@ impl DeadLetters {
     pub async fn discard_matching(&self, filter: &LetterFilter, max: u32) -> Result<u64, LetterError> {
         match self {
             Self::Sqlite(letters) => letters.discard_matching(filter, max, Timestamp::now()),
+            Self::Mssql(letters) => letters.discard_matching(filter, max).await,
         }
     }
 }

@@ -203,6 +203,17 @@ impl Consumer {
         }
     }
 
+    /// Where each partition of the topic begins, whoever reads it.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`].
+    pub fn beginnings(&mut self) -> Result<Vec<(i32, i64)>, LogError> {
+        match self {
+            Self::Embedded(consumer) => Ok(consumer.beginnings()),
+            Self::Kafka(consumer) => consumer.beginnings(),
+        }
+    }
+
     /// Tells the log how far records are projected, for its own tools to show. Never waits, never fails.
     pub fn commit(&mut self, next: &[Position]) {
         match self {

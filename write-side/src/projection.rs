@@ -3,14 +3,16 @@
 //! The rule event → rows commutes (docs/adr/0002): any order, repetition or later redrive gives the same tables.
 
 pub mod changes;
+pub mod mssql;
 pub mod sqlite;
 
 use std::collections::BTreeMap;
 
 use shared::settings::ReadModelUrl;
-use shared::{Envelope, EventType};
+use shared::{Envelope, EventType, Timestamp};
 
 use crate::dead_letter::DeadLetter;
+use mssql::MssqlProjection;
 use sqlite::SqliteProjection;
 
 /// The store that holds the projected tables.
@@ -18,6 +20,8 @@ use sqlite::SqliteProjection;
 pub enum Projection {
     /// A SQLite file.
     Sqlite(SqliteProjection),
+    /// A SQL Server database.
+    Mssql(MssqlProjection),
 }
 
 /// Records of one partition that a batch covers, and where the fence must stand for it.
@@ -67,6 +71,15 @@ impl Applied {
     }
 }
 
+/// What became of a slice of the inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pruned {
+    /// Rows that were removed.
+    pub removed: u64,
+    /// Whether there are rows that this round has not looked at yet.
+    pub more: bool,
+}
+
 /// Why a batch was not projected. In every case nothing of it was.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
@@ -90,7 +103,8 @@ pub enum ApplyError {
 }
 
 impl Projection {
-    /// Opens the store and brings its schema up to date. Returns how many steps that took.
+    /// Opens the store and brings its schema up to date. Returns how many steps that took. SQL Server needs a runtime at
+    /// hand, whose threads then do the work.
     ///
     /// # Errors
     /// [`ApplyError::Fatal`] or [`ApplyError::Transient`] with what the store says.
@@ -99,6 +113,10 @@ impl Projection {
             ReadModelUrl::Sqlite(path) => {
                 let (projection, steps) = SqliteProjection::open(path)?;
                 Ok((Self::Sqlite(projection), steps))
+            }
+            ReadModelUrl::Mssql(url) => {
+                let (projection, migrated) = MssqlProjection::open(url)?;
+                Ok((Self::Mssql(projection), migrated.steps))
             }
         }
     }
@@ -110,6 +128,7 @@ impl Projection {
     pub fn checkpoints(&mut self, topic: &str) -> Result<BTreeMap<i32, i64>, ApplyError> {
         match self {
             Self::Sqlite(projection) => projection.checkpoints(topic),
+            Self::Mssql(projection) => projection.checkpoints(topic),
         }
     }
 
@@ -120,6 +139,19 @@ impl Projection {
     pub fn apply(&mut self, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
         match self {
             Self::Sqlite(projection) => projection.apply(batch),
+            Self::Mssql(projection) => projection.apply(batch),
+        }
+    }
+
+    /// Looks at the next `slice` rows of the inbox and removes those that were noted before `older_than`; after the
+    /// last row it begins again. Whatever is removed would count again if it were sent again.
+    ///
+    /// # Errors
+    /// [`ApplyError::Transient`] or [`ApplyError::Fatal`]; nothing was removed then.
+    pub fn prune_inbox(&mut self, older_than: Timestamp, slice: u32) -> Result<Pruned, ApplyError> {
+        match self {
+            Self::Sqlite(projection) => projection.prune_inbox(older_than, slice),
+            Self::Mssql(projection) => projection.prune_inbox(older_than, slice),
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod fetched;
+mod inbox;
 mod progress;
 mod runner;
 
@@ -22,7 +23,7 @@ use shared::metrics::Metrics;
 
 use crate::breaker::{BreakerSettings, SharedBreaker};
 use crate::event_log::{Consumer, EventLog, LogError, PollLimits, Polled};
-use crate::projection::{Applied, ApplyError, Projection, Span};
+use crate::projection::{Applied, ApplyError, Batch, Projection, Span};
 use crate::retry::Backoff;
 use fetched::Fetched;
 
@@ -40,6 +41,10 @@ pub struct ProjectorSettings {
     pub backoff: Backoff,
     /// When it stops asking infrastructure that is away.
     pub breaker: BreakerSettings,
+    /// How often an event that the store refuses is tried, alone, before it becomes a dead letter.
+    pub attempts_max: u32,
+    /// How long the inbox remembers an event; `None` is for ever.
+    pub inbox_retention: Option<Duration>,
 }
 
 /// What a step did.
@@ -92,10 +97,16 @@ pub struct Projector {
     next: Fetched,
     /// What a poll meanwhile found that was no records.
     found: Option<Result<Polled, LogError>>,
+    /// When the consumer was last polled.
+    polled_at: Instant,
+    /// When the inbox is to be pruned next.
+    prune_at: Instant,
 }
 
 /// Parts below this are applied too fast for it to be worth fetching meanwhile.
 const FETCH_AHEAD_MIN: usize = 2_000;
+/// While parts of a batch are tried one by one, the consumer is kept in its group this often.
+const POLL_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 
 impl Projector {
     /// A projector at the beginning of its life. Step it, or give it to a [`ProjectorThread`].
@@ -124,6 +135,8 @@ impl Projector {
             current: Fetched::new(log.topic()),
             next: Fetched::new(log.topic()),
             found: None,
+            polled_at: Instant::now(),
+            prune_at: Instant::now(),
         })
     }
 
@@ -137,6 +150,11 @@ impl Projector {
     /// What others may know of it while it runs.
     pub fn progress(&self) -> ProgressReader {
         self.progress.reader()
+    }
+
+    /// The partitions that it reads now.
+    pub fn partitions(&self) -> Vec<i32> {
+        self.fences.keys().copied().collect()
     }
 
     /// Does the next thing there is to do, and no more.
@@ -158,6 +176,10 @@ impl Projector {
         } else {
             self.apply()?
         };
+        let is_caught_up = self.current.is_empty() && self.next.is_empty();
+        if is_caught_up && matches!(step, Step::Idle | Step::Projected(_)) {
+            self.prune_inbox()?;
+        }
         self.metrics.circuit_breaker_state.set(self.breaker.lock().state(Instant::now()).as_metric());
         Ok(step)
     }
@@ -186,6 +208,7 @@ impl Projector {
             Ok(Polled::Revoked(partitions)) => {
                 tracing::info!(?partitions, "partitions revoked");
                 self.fences.retain(|partition, _| !partitions.contains(partition));
+                self.forget_lag(&partitions);
                 self.unstarted.retain(|partition| !partitions.contains(partition));
                 Ok(Step::Rebalanced)
             }
@@ -196,6 +219,7 @@ impl Projector {
 
     fn polled(&mut self) {
         self.log_failures = 0;
+        self.polled_at = Instant::now();
         if !self.fences.is_empty() {
             self.progress.running();
         }
@@ -209,23 +233,53 @@ impl Projector {
             Err(error @ ApplyError::Transient(_)) => return Ok(self.store_failed(&error)),
             Err(error) => return Err(ProjectorError::Projection(error)),
         };
-        let checkpoint = |partition: &i32| (*partition, checkpoints.get(partition).copied());
-        let positions: Vec<_> = self.unstarted.iter().map(checkpoint).collect();
-        match self.consumer.start(&positions) {
+        if checkpoints.is_empty() {
+            return self.begin();
+        }
+        // A partition without a checkpoint is younger than the others' and is read from its very first record.
+        let checkpoint =
+            |partition: &i32| (*partition, Some(checkpoints.get(partition).copied().unwrap_or(0)));
+        let starts: Vec<_> = self.unstarted.iter().map(checkpoint).collect();
+        match self.consumer.start(&starts) {
             Ok(()) => {}
             Err(error @ LogError::Unavailable(_)) => return Ok(self.log_failed(&error)),
             Err(error @ LogError::Fatal(_)) => return Err(ProjectorError::Log(error)),
         }
         self.breaker.lock().success();
         self.unstarted.clear();
-        self.progress.started(&positions);
-        self.fences.extend(positions);
+        self.progress.started(&starts);
+        let fence = |(partition, _): (i32, _)| (partition, checkpoints.get(&partition).copied());
+        self.fences.extend(starts.into_iter().map(fence));
         Ok(Step::Rebalanced)
+    }
+
+    /// Sets the first checkpoint of every partition of the topic, also of those that another projector reads: where it
+    /// begins today. From here on a partition that begins later has lost records that were never projected, whether or
+    /// not any of its records ever were, and is never taken for a new one.
+    fn begin(&mut self) -> Result<Step, ProjectorError> {
+        let beginnings = match self.consumer.beginnings() {
+            Ok(beginnings) => beginnings,
+            Err(error @ LogError::Unavailable(_)) => return Ok(self.log_failed(&error)),
+            Err(error @ LogError::Fatal(_)) => return Err(ProjectorError::Log(error)),
+        };
+        let span = |(partition, next): (i32, i64)| Span { partition, from: None, next };
+        let spans: Vec<_> = beginnings.into_iter().map(span).collect();
+        let nothing = Batch { topic: &self.topic, spans: &spans, events: Vec::new(), letters: Vec::new() };
+        match self.projection.apply(&nothing) {
+            // Fenced: another projector has begun at this very moment, and its checkpoints are read next.
+            Ok(_) | Err(ApplyError::Fenced { .. }) => Ok(Step::Rebalanced),
+            Err(error @ ApplyError::Transient(_)) => Ok(self.store_failed(&error)),
+            Err(error) => Err(ProjectorError::Projection(error)),
+        }
     }
 
     /// Applies the next part of what is fetched: all of it, unless a broken event is being looked for.
     fn apply(&mut self) -> Result<Step, ProjectorError> {
         let Some(part) = self.current.next_part() else { return Ok(Step::Idle) };
+        if self.polled_at.elapsed() >= POLL_AT_LEAST_EVERY {
+            self.consumer.idle(Duration::ZERO);
+            self.polled_at = Instant::now();
+        }
         let spans = self.current.spans(&part, &self.fences);
         let batch = self.current.batch(&self.topic, &part, &spans);
         let letters = batch.letters.len() as u64;
@@ -244,6 +298,7 @@ impl Projector {
                 (applying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), found)
             });
             self.found = Some(found).filter(|found| !matches!(found, Ok(Polled::Records)));
+            self.polled_at = Instant::now();
             result
         } else {
             apply()
@@ -261,6 +316,7 @@ impl Projector {
     /// Notes a part that is projected now.
     fn applied(&mut self, spans: &[Span], applied: Applied, letters: u64, part: &Range<usize>) {
         self.breaker.lock().success();
+        self.current.projected();
         accounts::projected(&self.metrics, applied, letters, self.current.appended_at(part));
         self.fences.extend(spans.iter().map(|span| (span.partition, Some(span.next))));
         self.progress.projected(spans, part.len());
@@ -284,17 +340,25 @@ impl Projector {
                 self.unstarted = std::mem::take(&mut self.fences).into_keys().collect();
                 Ok(Step::Fenced)
             }
-            ApplyError::Poison(_) => {
-                self.current.bisect(part, &error);
+            ApplyError::Poison(_) if self.current.bisect(&part, &error, self.settings.attempts_max) => {
                 self.apply()
             }
-            ApplyError::Fatal(_) => Err(ProjectorError::Projection(error)),
+            // Poison that is no event any more is a dead letter that cannot be stored: moving past it would lose it.
+            ApplyError::Poison(_) | ApplyError::Fatal(_) => Err(ProjectorError::Projection(error)),
         }
     }
 
     fn report_lag(&mut self) {
         for (partition, lag) in self.consumer.lag() {
             self.metrics.consumer_lag.with_label_values(&[&partition.to_string()]).set(lag);
+        }
+    }
+
+    /// What others read now is theirs to report.
+    fn forget_lag(&self, partitions: &[i32]) {
+        for partition in partitions {
+            // There is none when nothing was ever read from it.
+            let _none = self.metrics.consumer_lag.remove_label_values(&[&partition.to_string()]);
         }
     }
 

@@ -8,13 +8,15 @@
 mod freshness;
 mod letters;
 mod load;
+mod outage;
 mod projecting;
 mod reading;
 
 use std::process::Command;
 
-const SECTIONS: [(&str, fn()); 4] = [
+const SECTIONS: [(&str, fn()); 5] = [
     ("projecting", projecting::run),
+    ("outage", outage::run),
     ("freshness", freshness::run),
     ("reading", reading::run),
     ("letters", letters::run),
@@ -26,6 +28,7 @@ fn main() {
         match part.split_once('-') {
             Some(("serve", dir)) => reading::serve_part(dir),
             Some(("load", what)) => reading::load_part(what),
+            Some(("outage", what)) => outage::part(what),
             _ => projecting::part(part),
         }
         return;

@@ -25,7 +25,7 @@ const BATCH_EVENTS: usize = 50_000;
 const SINGLE_EVENTS: usize = 5_000;
 const PARTITIONS: i32 = 6;
 
-const SETTINGS: ProjectorSettings = ProjectorSettings {
+pub(crate) const SETTINGS: ProjectorSettings = ProjectorSettings {
     limits: PollLimits { events_max: BATCH_EVENTS, bytes_max: 32 * 1024 * 1024 },
     wait: Duration::ZERO,
     backoff: Backoff { initial: Duration::from_millis(10), max: Duration::from_secs(1) },
@@ -35,6 +35,8 @@ const SETTINGS: ProjectorSettings = ProjectorSettings {
         probes: 1,
         interval: Duration::from_secs(60),
     },
+    attempts_max: 3,
+    inbox_retention: None,
 };
 
 pub(crate) fn run() {
@@ -79,7 +81,7 @@ pub(crate) fn part(part: &str) {
     println!("{rate} {}", peak_rss_mb());
 }
 
-fn store(dir: &Path, synchronous: Synchronous) -> SqliteProjection {
+pub(crate) fn store(dir: &Path, synchronous: Synchronous) -> SqliteProjection {
     SqliteProjection::open_with(&dir.join("read_model.db"), synchronous).unwrap().0
 }
 
@@ -110,7 +112,7 @@ fn raw(dir: &Path, synchronous: Synchronous) -> f64 {
     per_second(events(), time)
 }
 
-fn filled_log(dir: &Path) -> EventLog {
+pub(crate) fn filled_log(dir: &Path) -> EventLog {
     let log = EventLog::Embedded(EmbeddedLog::open(dir, PARTITIONS).unwrap());
     let mut simulator = Simulator::new(1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

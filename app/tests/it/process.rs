@@ -55,13 +55,26 @@ impl Home {
         command
     }
 
-    /// The binary on free ports and without the simulator, so that nothing happens but what a test does.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.bare(arguments);
+    /// As [`Home::command`] without arguments, in a shell that was told something before.
+    pub(crate) fn under(&self, script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{script}; exec \"$0\""), env!("CARGO_BIN_EXE_millrace")]);
+        self.prepare(&mut command);
+        command
+    }
+
+    fn prepare(&self, command: &mut Command) {
+        command.env_clear().current_dir(self.dir.path());
         for address in ["API_ADDR", "COMMAND_ADDR", "METRICS_ADDR"] {
             command.env(address, "127.0.0.1:0");
         }
         command.env("EVENT_RATE", "0").env("DATA_DIR", self.data());
+    }
+
+    /// The binary on free ports and without the simulator, so that nothing happens but what a test does.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.bare(arguments);
+        self.prepare(&mut command);
         command
     }
 
@@ -289,6 +302,12 @@ impl Client {
     pub(crate) fn post(&self, url: &str, body: &str) -> Option<(u16, String)> {
         let request = self.client.post(url).header("content-type", "application/json");
         self.answer(request.body(body.to_owned()))
+    }
+
+    /// Sends events, one a line.
+    pub(crate) fn post_lines(&self, url: &str, lines: &[u8]) -> Option<(u16, String)> {
+        let request = self.client.post(url).header("content-type", "application/x-ndjson");
+        self.answer(request.body(lines.to_vec()))
     }
 
     fn answer(&self, request: reqwest::RequestBuilder) -> Option<(u16, String)> {

@@ -130,6 +130,50 @@ fn help_never_shows_what_is_set() {
     assert!(!ended.ok().contains("hunter2"));
 }
 
+/// A mark that no other text holds.
+const SECRET: &str = "hunter2-9f3c";
+
+#[test]
+fn no_secret_is_ever_said() {
+    let home = Home::new();
+    let kafka = format!(
+        "security.protocol=SASL_PLAINTEXT;sasl.mechanism=PLAIN;sasl.username=u;sasl.password={SECRET}"
+    );
+    let redis = format!("redis://:{SECRET}@127.0.0.1:1");
+    let settings = [
+        ("SAMPLE", "off"),
+        ("LOG_LEVEL", "trace"),
+        ("EVENT_LOG", "kafka://127.0.0.1:1/events"),
+        ("KAFKA_PROPERTIES", kafka.as_str()),
+        ("REDIS_URL", redis.as_str()),
+        ("REDIS_PASSWORD", SECRET),
+        ("ADMIN_TOKEN", SECRET),
+        ("MSSQL_PASSWORD", SECRET),
+    ];
+    let server = home.start(&settings);
+    let mut said = String::new();
+    for url in [&server.queries, &server.commands, &server.metrics] {
+        for path in
+            ["/", "/ready", "/health", "/metrics", "/api/v1/dlq/stats", "/api/v1/circuit-breaker/status"]
+        {
+            said.push_str(&server.client.get(&format!("{url}{path}")).unwrap().1);
+        }
+    }
+    server.process.logged("no broker to ask for the topic");
+    server.process.signal("TERM");
+    let ended = server.process.finish();
+    said.extend([ended.stdout, ended.stderr]);
+    for command in
+        [&["produce", "--rate", "0"][..], &["dead-letters", "list"], &["migrate"], &["--help"], &["nonsense"]]
+    {
+        let ended = Process::start(home.command(command).envs(settings)).finish();
+        said.extend([ended.stdout, ended.stderr]);
+    }
+    assert!(said.len() > 10_000, "it said something at all");
+    let told = said.lines().find(|line| line.contains(SECRET));
+    assert_eq!(told, None);
+}
+
 #[test]
 fn the_sample_can_be_switched_off() {
     for arguments in [&["--no-sample"][..], &["--sample", "off"], &["all", "--no-sample"]] {

@@ -63,6 +63,47 @@ impl Home {
         keys.into_iter().collect()
     }
 
+    /// Every payload in the log, in no order.
+    pub(crate) fn payloads(&self) -> Vec<String> {
+        rows(&open(&self.log()).unwrap(), "SELECT payload FROM records")
+    }
+
+    /// Every record of the log that is an event.
+    pub(crate) fn events(&self) -> Vec<shared::Envelope> {
+        let connection = open(&self.log()).unwrap();
+        let mut statement = connection.prepare("SELECT key, payload FROM records").unwrap();
+        let decoded = statement.query_map([], |row| {
+            Ok(shared::decode(&shared::Record {
+                topic: "events",
+                position: shared::Position { partition: 0, offset: 0 },
+                appended_at: shared::Timestamp::now(),
+                key: row.get_ref(0)?.as_blob_or_null()?,
+                payload: row.get_ref(1)?.as_blob_or_null()?,
+                headers: shared::record::HeaderView::default(),
+            }))
+        });
+        decoded.unwrap().filter_map(|event| event.unwrap().ok()).collect()
+    }
+
+    /// A connection of the test's own to one of the files, for getting in the way.
+    pub(crate) fn sql(&self, file: &Path) -> Connection {
+        open(file).unwrap()
+    }
+
+    /// Holds the file's one write lock until it is dropped.
+    pub(crate) fn locked(&self, file: &Path) -> Connection {
+        let connection = open(file).unwrap();
+        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        connection
+    }
+
+    /// Whether somebody holds the file's write lock.
+    pub(crate) fn is_locked(&self, file: &Path) -> bool {
+        let connection = open(file).unwrap();
+        connection.busy_timeout(std::time::Duration::ZERO).unwrap();
+        connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_err()
+    }
+
     /// Different events in the log, which may hold some twice.
     pub(crate) fn different_events(&self) -> i64 {
         let query = "SELECT COUNT(DISTINCT json_extract(CAST(payload AS TEXT), '$.id')) FROM records";

@@ -173,6 +173,14 @@ fn every_statement_is_used_and_says_why_it_is_as_it_is() {
 }
 
 #[test]
+fn every_defect_of_the_older_systems_has_a_test_of_its_name() {
+    let all: Vec<_> = CRATES.iter().flat_map(|name| files(name, "rs")).collect();
+    let missing = (1..=18).map(|number| format!("fn b{number:02}_"));
+    let missing = missing.filter(|test| !all.iter().any(|file| file.text.contains(test)));
+    assert_none(&missing.collect::<Vec<_>>());
+}
+
+#[test]
 fn every_file_says_why_it_exists() {
     let tests = CRATES.iter().flat_map(|name| files(&format!("{name}/tests"), "rs"));
     let silent = sources().into_iter().chain(tests).filter(|file| !file.text.starts_with("//! "));

@@ -61,6 +61,7 @@ impl DeadLetters {
     pub async fn mirror_point(&self) -> Result<MirrorPoint, LetterError> {
         match self {
             Self::Sqlite(letters) => letters.mirror_point(),
+            Self::Mssql(letters) => letters.mirror_point().await,
         }
     }
 
@@ -71,6 +72,7 @@ impl DeadLetters {
     pub async fn mirror_restart(&self, generation: &str) -> Result<(), LetterError> {
         match self {
             Self::Sqlite(letters) => letters.mirror_restart(generation),
+            Self::Mssql(letters) => letters.mirror_restart(generation).await,
         }
     }
 
@@ -81,6 +83,7 @@ impl DeadLetters {
     pub async fn mirror_work(&self) -> Result<MirrorWork, LetterError> {
         match self {
             Self::Sqlite(letters) => letters.mirror_work(),
+            Self::Mssql(letters) => letters.mirror_work().await,
         }
     }
 
@@ -97,6 +100,7 @@ impl DeadLetters {
     ) -> Result<bool, LetterError> {
         match self {
             Self::Sqlite(letters) => letters.mirrored(places, shown, point),
+            Self::Mssql(letters) => letters.mirrored(places, shown, point).await,
         }
     }
 }

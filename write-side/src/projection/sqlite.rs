@@ -13,7 +13,7 @@ use shared::sqlite::{self, ErrorClass, Synchronous};
 use shared::{Envelope, EventType, Timestamp, sql};
 
 use super::changes::{Changes, Payment};
-use super::{Applied, ApplyError, Batch, Span};
+use super::{Applied, ApplyError, Batch, Pruned, Span};
 use crate::dead_letter::DeadLetter;
 
 /// Holds the right edges and the hot inner pages of all tables of a few million rows.
@@ -30,6 +30,8 @@ pub struct SqliteProjection {
     connection: Connection,
     /// Where an order's lines become JSON; kept to be filled again.
     items: Vec<u8>,
+    /// The last id of the inbox that pruning has looked at; empty at the start of a round.
+    pruned_to: String,
 }
 
 impl SqliteProjection {
@@ -51,7 +53,7 @@ impl SqliteProjection {
         let steps = sqlite::migrate(&mut connection, sqlite::READ_MODEL_SCHEMA)
             .map_err(|error| ApplyError::Fatal(error.into()))?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(sorted)?;
-        Ok((Self { connection, items: Vec::new() }, steps))
+        Ok((Self { connection, items: Vec::new(), pruned_to: String::new() }, steps))
     }
 
     pub(super) fn checkpoints(&mut self, topic: &str) -> Result<BTreeMap<i32, i64>, ApplyError> {
@@ -60,6 +62,21 @@ impl SqliteProjection {
             statement.query_map([topic], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         };
         read(&self.connection).map_err(sorted)
+    }
+
+    /// Walks the inbox in the order of its ids, which needs no index of times: a slice costs the same however many
+    /// rows there are and however few of them are old.
+    pub(super) fn prune_inbox(&mut self, older_than: Timestamp, slice: u32) -> Result<Pruned, ApplyError> {
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sorted)?;
+        let (looked_at, last) = look(&tx, &self.pruned_to, slice).map_err(sorted)?;
+        let removed = match &last {
+            Some(last) => prune(&tx, &self.pruned_to, last, older_than).map_err(sorted)?,
+            None => 0,
+        };
+        tx.commit().map_err(sorted)?;
+        let more = looked_at == i64::from(slice);
+        self.pruned_to = last.filter(|_| more).unwrap_or_default();
+        Ok(Pruned { removed, more })
     }
 
     pub(super) fn apply(&mut self, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
@@ -100,6 +117,21 @@ fn sorted(error: rusqlite::Error) -> ApplyError {
         ErrorClass::Poison => ApplyError::Poison(error.into()),
         ErrorClass::Fatal => ApplyError::Fatal(error.into()),
     }
+}
+
+/// How many ids follow `after`, up to `slice`, and the last of these.
+fn look(tx: &Transaction<'_>, after: &str, slice: u32) -> rusqlite::Result<(i64, Option<String>)> {
+    tx.prepare_cached(sql!("sqlite/projection/inbox_slice.sql"))?
+        .query_row(params![after, slice], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+fn prune(tx: &Transaction<'_>, after: &str, last: &str, older_than: Timestamp) -> rusqlite::Result<u64> {
+    let removed = tx.prepare_cached(sql!("sqlite/projection/inbox_prune.sql"))?.execute(params![
+        after,
+        last,
+        older_than.micros()
+    ])?;
+    Ok(removed as u64)
 }
 
 /// Whether the fence stood where it should.

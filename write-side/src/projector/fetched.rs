@@ -33,11 +33,18 @@ pub(super) struct Fetched {
     outcomes: Vec<Outcome>,
     /// Parts still to be tried, the next one last. Together they are a suffix of `outcomes`, in order.
     parts: Vec<Range<usize>>,
+    /// What the store said to the event that is tried alone now, each time.
+    refusals: Vec<String>,
 }
 
 impl Fetched {
     pub(super) fn new(topic: &str) -> Self {
-        Self { records: RecordBatch::new(topic), outcomes: Vec::new(), parts: Vec::new() }
+        Self {
+            records: RecordBatch::new(topic),
+            outcomes: Vec::new(),
+            parts: Vec::new(),
+            refusals: Vec::new(),
+        }
     }
 
     /// Whether nothing is left to be tried.
@@ -49,6 +56,7 @@ impl Fetched {
     pub(super) fn clear(&mut self) {
         self.outcomes.clear();
         self.parts.clear();
+        self.refusals.clear();
     }
 
     /// Polls into the buffer and decodes what came; all of it is one part.
@@ -84,6 +92,11 @@ impl Fetched {
                 decode_share(records, from, outcomes);
             }
         });
+    }
+
+    /// The event that was tried alone is projected: what was said to it before concerns nobody.
+    pub(super) fn projected(&mut self) {
+        self.refusals.clear();
     }
 
     pub(super) fn next_part(&mut self) -> Option<Range<usize>> {
@@ -131,22 +144,30 @@ impl Fetched {
         part.clone().map(|index| self.records.get(index).appended_at)
     }
 
-    /// Halves a part that the store refuses; a part of one record becomes a letter.
-    pub(super) fn bisect(&mut self, part: Range<usize>, error: &ApplyError) {
+    /// Halves a part that the store refuses. A part of one event is tried again at once, so that nothing behind it has
+    /// to wait, up to `attempts_max` times; then it becomes a letter, which knows what was said each time. False when
+    /// the part is a letter already.
+    pub(super) fn bisect(&mut self, part: &Range<usize>, error: &ApplyError, attempts_max: u32) -> bool {
         if part.len() > 1 {
             let middle = part.start + part.len() / 2;
             self.parts.push(middle..part.end);
             self.parts.push(part.start..middle);
-            return;
+            return true;
         }
         let outcome = &mut self.outcomes[part.start];
-        if let Outcome::Event(envelope) = outcome {
+        let Outcome::Event(envelope) = outcome else { return false };
+        let (now, attempt) = (Timestamp::now(), self.refusals.len() + 1);
+        if attempt < attempts_max as usize {
+            self.refusals.push(format!("attempt {attempt}, {now}: {}", shared::telemetry::chain(error)));
+        } else {
             let record = self.records.get(part.start);
-            let letter = DeadLetter::refused(&record, envelope, error, Timestamp::now());
+            let mut letter = DeadLetter::refused(&record, envelope, error, now);
+            letter.causes.append(&mut self.refusals);
             warn(&letter);
             *outcome = Outcome::Letter(Box::new(letter));
         }
-        self.parts.push(part);
+        self.parts.push(part.clone());
+        true
     }
 }
 

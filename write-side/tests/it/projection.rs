@@ -2,13 +2,13 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
-use shared::Envelope;
 use shared::event::PaymentStatus::{Failed, Pending, Settled};
 use shared::settings::ReadModelUrl;
+use shared::{Envelope, Timestamp};
 use write_side::projection::{Applied, ApplyError, Batch, Projection, Span};
 
 use crate::oracle::{self, expected_tables, order, payment, stock, user};
-use crate::world::tables;
+use crate::world::{rows, tables};
 
 /// A read model of its own, and its fence.
 struct Store {
@@ -138,6 +138,33 @@ fn the_fence_refuses_who_does_not_stand_at_it() {
     let checkpoints = store.projection.checkpoints("events").unwrap();
     assert_eq!(checkpoints.into_iter().collect::<Vec<_>>(), [(0, 1)]);
     assert!(store.projection.checkpoints("other").unwrap().is_empty());
+}
+
+#[test]
+fn the_inbox_forgets_what_is_old_slice_by_slice_and_nothing_else() {
+    let mut store = Store::new();
+    let events: Vec<_> = (0..25).map(|n| stock(&format!("e{n:02}"), n, "s", 1, None)).collect();
+    store.apply(&events);
+    let sql = rusqlite::Connection::open(store.dir.path().join("read_model.db")).unwrap();
+    sql.execute("UPDATE projected_events SET projected_at = 1000 WHERE event_id < 'e12'", []).unwrap();
+    let long_ago = Timestamp::from_micros(2_000).unwrap();
+    let mut prune = |older_than| {
+        let mut rounds = Vec::new();
+        loop {
+            let pruned = store.projection.prune_inbox(older_than, 10).unwrap();
+            rounds.push(pruned.removed);
+            if !pruned.more {
+                return rounds;
+            }
+        }
+    };
+    assert_eq!(prune(Timestamp::from_micros(1_000).unwrap()), [0, 0, 0], "not older");
+    assert_eq!(prune(long_ago), [10, 2, 0], "never more than a slice");
+    assert_eq!(prune(long_ago), [0, 0]);
+    let left = rows(&sql, "SELECT event_id FROM projected_events");
+    assert_eq!(left.len(), 13);
+    assert_eq!(store.apply(&events[12..]).duplicates[3], 13, "what is not old is remembered");
+    assert!(store.tables().iter().any(|row| row.starts_with("inventory | s | 25 |")));
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub(crate) const SETTINGS: ProjectorSettings = ProjectorSettings {
         probes: 1,
         interval: Duration::from_secs(60),
     },
+    attempts_max: 3,
+    inbox_retention: None,
 };
 
 /// Everything a projector needs.

@@ -193,6 +193,23 @@ impl KafkaConsumer {
         Ok(Start { partition, next, end })
     }
 
+    /// See [`super::super::Consumer::beginnings`].
+    pub(in super::super) fn beginnings(&self) -> Result<Vec<(i32, i64)>, LogError> {
+        let deadline = Instant::now() + WATERMARKS_WAIT;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let metadata =
+            self.client.fetch_metadata(Some(&self.topic), left()).map_err(LogError::unavailable)?;
+        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        partitions
+            .map(|partition| {
+                let id = partition.id();
+                let (beginning, _) =
+                    self.client.fetch_watermarks(&self.topic, id, left()).map_err(LogError::unavailable)?;
+                Ok((id, beginning))
+            })
+            .collect()
+    }
+
     fn assign(&self, starts: &[&Start]) -> Result<(), LogError> {
         if starts.is_empty() {
             return Ok(());

@@ -119,8 +119,10 @@ fn look_or_make(
     }
     let bytes_max = RECORD_BYTES_MAX.to_string();
     // -1: as many replicas as the brokers are set to.
-    let new =
-        NewTopic::new(topic, partitions, TopicReplication::Fixed(-1)).set("max.message.bytes", &bytes_max);
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1))
+        .set("max.message.bytes", &bytes_max)
+        // Compaction would keep the last event of each key only, and with it the read model could not be built anew.
+        .set("cleanup.policy", "delete");
     let options = AdminOptions::new().request_timeout(Some(ASK_WAIT)).operation_timeout(Some(ASK_WAIT));
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     match runtime.block_on(admin.create_topics([&new], &options)) {

@@ -80,13 +80,7 @@ pub(super) fn kafka_mock() -> Fixture {
 
 /// Real Kafka, or `None` and a line that says so.
 pub(super) fn kafka() -> Option<Fixture> {
-    let Ok(brokers) = std::env::var("KAFKA_TEST_BROKERS") else {
-        #[expect(clippy::print_stdout, reason = "whoever reads the test's output shall know")]
-        {
-            println!("skipped: KAFKA_TEST_BROKERS names no Kafka");
-        }
-        return None;
-    };
+    let brokers = testkit::kafka::brokers()?;
     let topic = format!("test-{}", Uuid::now_v7());
     let mut settings = settings("");
     settings.kafka.group.clone_from(&topic);

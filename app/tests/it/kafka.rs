@@ -1,0 +1,173 @@
+//! Whole processes over real Kafka: a projector that wakes up too late, and brokers that are cut off, stalled and killed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use shared::Envelope;
+use testkit::kafka::{Broker, Topic, brokers};
+use testkit::oracle::{expected_tables, stock};
+use testkit::proxy::{Fault, Proxy};
+
+use crate::process::{Client, Home, Server, until};
+
+/// A member that is silent for two seconds is taken for dead.
+const QUICK_GROUP: &str = "session.timeout.ms=2000;heartbeat.interval.ms=200";
+
+fn events(numbers: std::ops::Range<i64>) -> Vec<Envelope> {
+    numbers.map(|n| stock(&format!("e{n}"), n, &format!("s{}", n % 97), n, None)).collect()
+}
+
+fn lines(events: &[Envelope]) -> Vec<u8> {
+    events.iter().map(|event| event.to_record().payload).collect::<Vec<_>>().join(&b'\n')
+}
+
+fn post(server: &Server, events: &[Envelope]) {
+    let url = format!("{}/api/v1/events", server.commands);
+    let (status, answer) = server.client.post_lines(&url, &lines(events)).unwrap();
+    assert_eq!(status, 202, "{answer}");
+}
+
+fn start(home: &Home, topic: &Topic, properties: &str) -> Server {
+    home.start(&[
+        ("SAMPLE", "off"),
+        ("PARTITIONS", "3"),
+        ("EVENT_LOG", &topic.url()),
+        ("KAFKA_GROUP_ID", topic.name()),
+        ("KAFKA_PROPERTIES", properties),
+        ("RETRY_INITIAL_INTERVAL", "100ms"),
+        ("RETRY_MAX_INTERVAL", "200ms"),
+        ("CIRCUIT_BREAKER_MAX_FAILURES", "1000"),
+    ])
+}
+
+fn is_ready(server: &Server) -> bool {
+    matches!(server.client.get(&format!("{}/ready", server.commands)), Some((200, _)))
+}
+
+#[track_caller]
+fn assert_tables(home: &Home, events: &[Envelope]) {
+    let tables = home.tables();
+    let expected = expected_tables(events);
+    assert_eq!(tables.len(), expected.len());
+    for (row, expected) in tables.iter().zip(&expected) {
+        assert_eq!(row, expected);
+    }
+}
+
+#[test]
+fn promise_5_a_projector_that_slept_past_its_session_is_refused() {
+    let Some(brokers) = brokers() else { return };
+    let topic = Topic::new(&brokers, 3);
+    let home = Home::new();
+    let events = events(0..900);
+    let sleeper = start(&home, &topic, QUICK_GROUP);
+    until("it projects", || is_ready(&sleeper).then_some(()));
+    // It gets a batch in hand that the store does not take, and is stopped before it can try again.
+    let blocker = home.locked(&home.read_model());
+    post(&sleeper, &events[..300]);
+    sleeper.process.logged("waiting: the read model is away");
+    sleeper.process.signal("STOP");
+    drop(blocker);
+    let other = start(&home, &topic, QUICK_GROUP);
+    post(&other, &events[300..600]);
+    home.until_projected(600);
+    let tables = home.tables();
+    sleeper.process.signal("CONT");
+    sleeper.process.logged("dropping the batch and reading on from the checkpoints");
+    assert_eq!(home.tables(), tables, "nothing of its batch is there");
+    post(&other, &events[600..]);
+    home.until_projected(900);
+    assert_tables(&home, &events);
+}
+
+#[test]
+fn sigterm_under_load_loses_nothing_and_ends_in_time() {
+    let Some(brokers) = brokers() else { return };
+    let topic = Topic::new(&brokers, 3);
+    let home = Home::new();
+    let server = start(&home, &topic, QUICK_GROUP);
+    let url = format!("{}/api/v1/events", server.commands);
+    let (sent, took) = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let client = Client::new();
+            let mut sent = 0;
+            while let Some((202, _)) = client.post_lines(&url, &lines(&events(sent..sent + 10))) {
+                sent += 10;
+            }
+            sent
+        });
+        until("it is under load", || (home.projected() > 500).then_some(()));
+        let signalled = Instant::now();
+        server.process.signal("TERM");
+        assert_eq!(server.process.finish().code, Some(0));
+        (sender.join().unwrap(), signalled.elapsed())
+    });
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let records: i64 = topic.ends().iter().sum();
+    assert!((sent..=sent + 10).contains(&records), "{sent} were answered, {records} are in the log");
+    let _next = start(&home, &topic, QUICK_GROUP);
+    home.until_projected(records);
+    assert_tables(&home, &events(0..records));
+}
+
+#[test]
+fn brokers_that_are_cut_off_stalled_and_killed_lose_nothing() {
+    let wire = Proxy::unconnected();
+    let Some(broker) = Broker::start(Some(&wire.address())) else { return };
+    wire.connect_to(broker.address());
+    let topic = Topic::unmade(&wire.address());
+    let home = Home::new();
+    let server =
+        start(&home, &topic, &format!("{QUICK_GROUP};message.timeout.ms=2000;reconnect.backoff.max.ms=200"));
+    let stop = AtomicBool::new(false);
+    let url = format!("{}/api/v1/events", server.commands);
+    let sent = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| send_until(&url, &stop));
+        let projected_more = || {
+            let before = home.projected();
+            until("more is projected", || (home.projected() > before + 100).then_some(()));
+        };
+        let is_away = || until("it says that it is not ready", || (!is_ready(&server)).then_some(()));
+        projected_more();
+        wire.set(Fault::Cut);
+        is_away();
+        wire.set(Fault::None);
+        projected_more();
+        wire.set(Fault::Stall);
+        is_away();
+        wire.set(Fault::None);
+        projected_more();
+        wire.set(Fault::Delay(Duration::from_millis(20)));
+        projected_more();
+        for bytes in [100, 5_000, 50_000] {
+            wire.set(Fault::CutAfter(bytes));
+            projected_more();
+        }
+        broker.kill();
+        is_away();
+        broker.restart();
+        projected_more();
+        stop.store(true, Ordering::Relaxed);
+        sender.join().unwrap()
+    });
+    let records: i64 = topic.ends().iter().sum();
+    home.until_projected(records);
+    assert_tables(&home, &events(0..sent));
+    assert_eq!(home.count("SELECT COUNT(*) FROM dead_letters"), 0, "an outage makes no dead letter");
+}
+
+/// Sends events, ten at a time, each until it is accepted. Returns how many.
+fn send_until(url: &str, stop: &AtomicBool) -> i64 {
+    let client = Client::new();
+    let mut sent = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let body = lines(&events(sent..sent + 10));
+        until("it is accepted", || match client.post_lines(url, &body) {
+            Some((202, _)) => Some(()),
+            Some((503, _)) | None => None,
+            Some(other) => panic!("{other:?}"),
+        });
+        sent += 10;
+    }
+    sent
+}
