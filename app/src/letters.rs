@@ -3,9 +3,9 @@
 mod redrive;
 
 use anyhow::Context;
-use shared::Position;
 use shared::metrics::Metrics;
 use shared::settings::ReadModelUrl;
+use shared::{Position, Timestamp};
 use write_side::dead_letter::mirror::Mirror;
 use write_side::dead_letter::{Closed, DeadLetter, DeadLetters, LetterFilter, Place};
 use write_side::event_log::EventLogUrl;
@@ -36,7 +36,9 @@ pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result
         LettersCommand::Redrive(arguments) => redrive::run(settings, &letters, &topic, &arguments).await,
         LettersCommand::Discard { ids, filter } => discard(&letters, &topic, &ids, &filter.filter()).await,
         LettersCommand::Clear { yes: _ } => {
-            let discarded = letters.discard_all_matching(&LetterFilter::default(), DISCARD_SLICE).await?;
+            // Letters that die meanwhile have been seen by nobody.
+            let filter = LetterFilter::default().until(Timestamp::now());
+            let discarded = letters.discard_all_matching(&filter, DISCARD_SLICE).await?;
             say(&format!("{discarded} letters discarded"));
             Ok(())
         }

@@ -19,6 +19,7 @@ use write_side::dead_letter::mirror::Mirror;
 use write_side::dead_letter::{DeadLetters, LetterFilter};
 use write_side::event_log::EventLog;
 use write_side::http::WriteSide;
+use write_side::idempotency::IdempotencyKeys;
 use write_side::projection::Projection;
 use write_side::projector::{Projector, ProjectorThread};
 
@@ -204,11 +205,20 @@ async fn start_write_side(
             progress,
             letters,
             admin_token: settings.commands.admin_token.clone(),
+            idempotency: Arc::new(idempotency_keys(settings)),
             metrics: metrics.clone(),
         };
         spawn_server(tasks, listener, write_side::http::router(write_side), stop);
     }
     Ok(())
+}
+
+/// In Redis when there is one, because then all write sides know them.
+fn idempotency_keys(settings: &Settings) -> IdempotencyKeys {
+    match &settings.redis_url {
+        Some(url) => IdempotencyKeys::redis(url.clone()),
+        None => IdempotencyKeys::sqlite(settings.data_dir.join("idempotency.db")),
+    }
 }
 
 /// By way of Redis when there is one, because then other processes may listen.

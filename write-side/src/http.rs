@@ -4,6 +4,7 @@ mod admin;
 mod breaker;
 mod commands;
 mod dead_letters;
+mod idempotent;
 mod replay;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use shared::secret::Secret;
 
 use crate::dead_letter::DeadLetters;
 use crate::event_log::EventLog;
+use crate::idempotency::IdempotencyKeys;
 use crate::projector::ProgressReader;
 
 /// What the routes work on.
@@ -31,6 +33,8 @@ pub struct WriteSide {
     pub letters: Arc<DeadLetters>,
     /// What those show who review letters from other machines.
     pub admin_token: Option<Secret>,
+    /// The keys of commands that were tried.
+    pub idempotency: Arc<IdempotencyKeys>,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -38,9 +42,20 @@ pub struct WriteSide {
 /// All routes of the write side.
 pub fn router(write_side: WriteSide) -> Router {
     let metrics = write_side.metrics.clone();
+    let token = write_side.admin_token.clone();
+    let write_side = Arc::new(write_side);
     let routes = Router::new()
         .route("/", get(index))
         .route("/ready", get(ready))
+        .merge(commands(&write_side))
+        .merge(guarded(token))
+        .with_state(write_side);
+    shared::http::finish(routes, &metrics)
+}
+
+/// Routes that take commands.
+fn commands(write_side: &Arc<WriteSide>) -> Router<Arc<WriteSide>> {
+    Router::new()
         .route("/order", post(commands::bare_order))
         .route("/api/v1/users", post(commands::user))
         .route("/api/v1/orders", post(commands::order))
@@ -48,9 +63,7 @@ pub fn router(write_side: WriteSide) -> Router {
         .route("/api/v1/payments", post(commands::payment))
         .route("/api/v1/inventory-adjustments", post(commands::inventory_adjustment))
         .route("/api/v1/events", post(commands::events))
-        .merge(guarded(write_side.admin_token.clone()))
-        .with_state(Arc::new(write_side));
-    shared::http::finish(routes, &metrics)
+        .route_layer(axum::middleware::from_fn_with_state(write_side.clone(), idempotent::guard))
 }
 
 /// Routes for those who run the system.

@@ -6,6 +6,7 @@
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 
 mod freshness;
+mod letters;
 mod load;
 mod outage;
 mod projecting;
@@ -13,11 +14,12 @@ mod reading;
 
 use std::process::Command;
 
-const SECTIONS: [(&str, fn()); 4] = [
+const SECTIONS: [(&str, fn()); 5] = [
     ("projecting", projecting::run),
     ("outage", outage::run),
     ("freshness", freshness::run),
     ("reading", reading::run),
+    ("letters", letters::run),
 ];
 
 fn main() {

@@ -74,3 +74,30 @@ fn letters_are_redriven_by_filter_through_the_process_that_owns_the_log() {
     assert_eq!(cleared.ok(), "7 letters discarded");
     assert_eq!(with_token(&["dead-letters", "list"]).ok(), "no open dead letters");
 }
+
+#[test]
+fn a_mirror_that_is_killed_again_and_again_shows_each_letter_once() {
+    let Some(redis) = RedisServer::start(&[]) else { return };
+    let home = Home::new();
+    let server = home.start(&[("SAMPLE", "off")]);
+    let many = home.path().join("many.ndjson");
+    std::fs::write(&many, std::fs::read_to_string(POISON).unwrap().repeat(150)).unwrap();
+    home.beside(&server, &["produce", "--file", many.to_str().unwrap()]).ok();
+    home.until_projected(150 * 7);
+    let mirror = || {
+        let mut command = home.command(&["dead-letters", "mirror"]);
+        Process::start(command.env("REDIS_URL", redis.url()))
+    };
+    let length = || redis.ask::<i64>(&["LLEN", "dlq"]);
+    for _ in 0..8 {
+        let before = length();
+        let mut process = mirror();
+        // Killed right after it was seen to push, so often before it has noted that.
+        until("it has pushed or ended", || (length() > before || process.has_ended()).then_some(()));
+        process.kill();
+    }
+    assert_eq!(mirror().finish().ok(), "the list dlq shows 1050 letters");
+    let shown: Vec<String> = redis.ask(&["LRANGE", "dlq", "0", "-1"]);
+    let listed = home.beside(&server, &["dead-letters", "list", "--json", "--limit", "10000"]);
+    assert!(listed.ok().lines().eq(shown.iter()), "each letter once, newest first");
+}

@@ -5,6 +5,7 @@
 mod accepted;
 mod dead_letters;
 mod events;
+mod idempotency;
 mod operations;
 mod refused;
 
@@ -21,9 +22,11 @@ use serde_json::Value;
 use shared::record::{HeaderView, Headers};
 use shared::secret::Secret;
 use shared::{Envelope, Position, Record, Timestamp};
+use testkit::redis::RedisServer;
 use tokio_util::sync::CancellationToken;
 use write_side::breaker::BreakerSettings;
 use write_side::http::WriteSide;
+use write_side::idempotency::IdempotencyKeys;
 use write_side::projector::{Projector, ProjectorSettings};
 
 use crate::world::{SETTINGS, World, drain};
@@ -49,7 +52,15 @@ impl Api {
     fn guarded_by(token: Option<&str>) -> Self {
         let world = World::new();
         let projector = world.projector();
-        Self::over(world, projector, token)
+        let keys = keys(&world);
+        Self::over(world, projector, token, keys)
+    }
+
+    /// Its idempotency keys are in that Redis.
+    fn with_keys_in(redis: &RedisServer) -> Self {
+        let world = World::new();
+        let projector = world.projector();
+        Self::over(world, projector, None, IdempotencyKeys::redis(redis.url().parse().unwrap()))
     }
 
     /// Its circuit breaker opens after so many failures in a row, and stays open for longer than any test.
@@ -58,10 +69,11 @@ impl Api {
         let breaker =
             BreakerSettings { failures_max, timeout: Duration::from_secs(3_600), ..SETTINGS.breaker };
         let projector = world.projector_with(ProjectorSettings { breaker, ..SETTINGS });
-        Self::over(world, projector, None)
+        let keys = keys(&world);
+        Self::over(world, projector, None, keys)
     }
 
-    fn over(world: World, projector: Projector, token: Option<&str>) -> Self {
+    fn over(world: World, projector: Projector, token: Option<&str>, keys: IdempotencyKeys) -> Self {
         let admin_token = token.map(Secret::new);
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -72,6 +84,7 @@ impl Api {
             progress: projector.progress(),
             letters: Arc::new(world.letters()),
             admin_token,
+            idempotency: Arc::new(keys),
             metrics: world.metrics.clone(),
         });
         let stop = CancellationToken::new();
@@ -137,6 +150,10 @@ impl Api {
         let connection = Connection::open(self.log_file()).unwrap();
         connection.query_row("SELECT COUNT(*) FROM records", [], |row| row.get(0)).unwrap()
     }
+}
+
+fn keys(world: &World) -> IdempotencyKeys {
+    IdempotencyKeys::sqlite(world.dir.path().join("idempotency.db"))
 }
 
 impl Drop for Api {
