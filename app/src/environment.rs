@@ -1,8 +1,11 @@
 //! Environment variables, the file `.env`, and the names that the older systems used for our settings.
 
+mod redis;
+
 use std::collections::HashMap;
 
 use clap::Command;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// An older name for one of ours, as it is or with something around its value.
 struct Alias {
@@ -24,12 +27,14 @@ fn local_port(port: &str) -> String {
 /// SEEDS.md lists them. The first one that is set counts.
 const ALIASES: &[Alias] = &[
     Alias { ours: "KAFKA_GROUP_ID", theirs: "KAFKA_CONSUMER_GROUP", convert: same },
+    Alias { ours: "DLQ_LIST", theirs: "REDIS_DLQ_KEY", convert: same },
     Alias { ours: "API_ADDR", theirs: "API_PORT", convert: local_port },
     Alias { ours: "METRICS_ADDR", theirs: "METRICS_PORT", convert: local_port },
     Alias { ours: "COMMAND_ADDR", theirs: "HTTP_PORT", convert: local_port },
 ];
 
 const KAFKA_BROKERS: [&str; 2] = ["KAFKA_BROKERS", "KAFKA_BROKER"];
+const MSSQL_CONNECTION: [&str; 2] = ["MSSQL_CONN", "SQL_CONNECTION"];
 const KAFKA_TOPIC: [&str; 2] = ["KAFKA_TOPIC", "KAFKA_TOPIC_ORDERS"];
 
 /// What is set around the program. Process variables weigh more than `.env`; an empty value is not set.
@@ -78,8 +83,24 @@ impl Environment {
             let topic = self.first(&KAFKA_TOPIC).unwrap_or("events");
             return self.first(&KAFKA_BROKERS).map(|brokers| format!("kafka://{brokers}/{topic}"));
         }
+        if ours == "READ_MODEL" {
+            return self.first(&MSSQL_CONNECTION).map(str::to_owned).or_else(|| self.mssql_parts());
+        }
+        if ours == "REDIS_URL" {
+            return redis::url(|name| self.get(name));
+        }
         let aliases = ALIASES.iter().filter(|alias| alias.ours == ours);
         aliases.filter_map(|alias| self.get(alias.theirs).map(alias.convert)).next()
+    }
+
+    /// `MSSQL_SERVER` and what belongs to it, as a URL. The password is looked up by itself.
+    fn mssql_parts(&self) -> Option<String> {
+        let part = |name: &str, default: &str| {
+            utf8_percent_encode(self.get(name).unwrap_or(default), NON_ALPHANUMERIC).to_string()
+        };
+        let (user, database) = (part("MSSQL_USER", "sa"), part("MSSQL_DATABASE", "millrace"));
+        let (server, port) = (self.get("MSSQL_SERVER")?, self.get("MSSQL_PORT").unwrap_or("1433"));
+        Some(format!("mssql://{user}@{server}:{port}/{database}"))
     }
 
     /// The same command with what is set here as the defaults of its arguments.
@@ -148,6 +169,9 @@ mod tests {
         assert_eq!(cli.settings.event_log(), "kafka://k:9092/orders".parse().unwrap());
         assert_eq!(cli.settings.read.api_addr.to_string(), "127.0.0.1:81");
         assert_eq!(cli.settings.commands.command_addr.to_string(), "127.0.0.1:82");
+        let cli = parse(&[], &[("REDIS_ADDR", "r:1"), ("REDIS_DLQ_KEY", "letters")]);
+        assert_eq!(cli.settings.redis_url.unwrap().to_string(), "r:1");
+        assert_eq!(cli.settings.dlq_list, "letters");
         let both = environment(&[("KAFKA_BROKERS", "k:9092"), ("EVENT_LOG", "embedded:x")]);
         assert_eq!(both.value("EVENT_LOG").as_deref(), Some("embedded:x"), "our own name weighs more");
     }
@@ -168,6 +192,8 @@ mod tests {
             "KAFKA_PROPERTIES",
             "EVENT_RATE",
             "SAMPLE",
+            "REDIS_URL",
+            "DLQ_LIST",
         ] {
             assert!(help.contains(&format!("[env: {name}]")), "{name}");
         }

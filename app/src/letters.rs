@@ -1,52 +1,115 @@
 //! `millrace dead-letters`: review what could not be projected.
 
+mod redrive;
+
 use anyhow::Context;
 use shared::Position;
+use shared::metrics::Metrics;
 use shared::settings::ReadModelUrl;
-use write_side::dead_letter::{Closed, DeadLetter, DeadLetters, redrive};
-use write_side::event_log::{EventLog, EventLogUrl};
+use write_side::dead_letter::mirror::Mirror;
+use write_side::dead_letter::{Closed, DeadLetter, DeadLetters, LetterFilter, Place};
+use write_side::event_log::EventLogUrl;
 
-use crate::cli::{LettersCommand, Settings};
+use crate::cli::Settings;
+use crate::cli::letters::LettersCommand;
 use crate::usage;
+
+/// Letters that are discarded in one transaction.
+const DISCARD_SLICE: u32 = 1_000;
 
 /// Runs one of the commands.
 ///
 /// # Errors
-/// When the store or the log is away, or there is no such letter.
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
+/// When the store, the log or Redis is away, or there is no such letter.
 pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result<()> {
     let letters = open(&settings.read_model())?;
     let topic = topic(settings);
     match command {
-        LettersCommand::List { limit, offset, json } => {
-            let page = letters.list(limit, offset)?;
-            for letter in &page {
-                println!("{}", if json { serde_json::to_string(letter)? } else { line(letter) });
-            }
-            if page.is_empty() && !json {
-                println!("no open dead letters");
-            }
+        LettersCommand::List { filter, limit, offset, json } => {
+            list(&letters, &filter.filter(), limit, offset, json).await
         }
-        LettersCommand::Stats => {
-            for group in letters.stats()? {
-                println!(
-                    "{:>8}  {:<24} {:<20} {} to {}",
-                    group.count, group.reason, group.event_type, group.oldest, group.newest
-                );
-            }
-        }
+        LettersCommand::Stats => stats(&letters).await,
         LettersCommand::Show { id } => {
-            println!("{}", serde_json::to_string_pretty(&find(&letters, &topic, &id)?)?);
+            say(&serde_json::to_string_pretty(&find(&letters, &topic, &id).await?)?);
+            Ok(())
         }
-        LettersCommand::Redrive { ids } => redrive_all(settings, &letters, &topic, &ids).await?,
-        LettersCommand::Discard { ids } => {
+        LettersCommand::Redrive(arguments) => redrive::run(settings, &letters, &topic, &arguments).await,
+        LettersCommand::Discard { ids, filter } => discard(&letters, &topic, &ids, &filter.filter()).await,
+        LettersCommand::Clear { yes: _ } => {
+            let discarded = letters.discard_all_matching(&LetterFilter::default(), DISCARD_SLICE).await?;
+            say(&format!("{discarded} letters discarded"));
+            Ok(())
+        }
+        LettersCommand::Mirror { rebuild } => mirror(settings, letters, rebuild).await,
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of a command")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+async fn list(
+    letters: &DeadLetters,
+    filter: &LetterFilter,
+    limit: u32,
+    offset: u32,
+    json: bool,
+) -> anyhow::Result<()> {
+    let page = letters.page(filter, limit, offset).await?;
+    for letter in &page {
+        say(&if json { serde_json::to_string(letter)? } else { line(letter) });
+    }
+    if page.is_empty() && !json {
+        say("no open dead letters");
+    }
+    Ok(())
+}
+
+async fn stats(letters: &DeadLetters) -> anyhow::Result<()> {
+    for group in letters.groups(&LetterFilter::default()).await? {
+        say(&format!(
+            "{:>8}  {:<24} {:<20} {} to {}  such as {}",
+            group.count, group.reason, group.event_type, group.oldest, group.newest, group.example
+        ));
+    }
+    Ok(())
+}
+
+async fn discard(
+    letters: &DeadLetters,
+    topic: &str,
+    ids: &[String],
+    filter: &LetterFilter,
+) -> anyhow::Result<()> {
+    match (ids.is_empty(), *filter == LetterFilter::default()) {
+        (true, true) => Err(usage(
+            "dead-letters discard: name ids or a filter such as --reason; for all, say clear --yes",
+        )),
+        (false, false) => Err(usage("dead-letters discard: name ids or a filter, not both")),
+        (true, false) => {
+            let discarded = letters.discard_all_matching(filter, DISCARD_SLICE).await?;
+            say(&format!("{discarded} letters discarded"));
+            Ok(())
+        }
+        (false, true) => {
             for id in ids {
-                let letter = find(&letters, &topic, &id)?;
-                letters.close(&topic, letter.position, Closed::Discarded)?;
-                println!("{id} discarded");
+                let letter = find(letters, topic, id).await?;
+                letters.close(&[letter.place()], Closed::Discarded).await?;
+                say(&format!("{id} discarded"));
             }
+            Ok(())
         }
     }
+}
+
+async fn mirror(settings: &Settings, letters: DeadLetters, rebuild: bool) -> anyhow::Result<()> {
+    let url = settings.redis_url.clone();
+    let url = url.ok_or_else(|| usage("dead-letters mirror: REDIS_URL says where Redis is"))?;
+    let mut mirror = Mirror::new(letters, url, &settings.dlq_list, Metrics::new());
+    let shown = if rebuild { mirror.rebuild().await } else { mirror.catch_up().await };
+    let shown = shown.map_err(|error| anyhow::anyhow!("{}", shared::telemetry::chain(&error)))?;
+    say(&format!("the list {} shows {shown} letters", settings.dlq_list));
     Ok(())
 }
 
@@ -61,9 +124,9 @@ fn topic(settings: &Settings) -> String {
     }
 }
 
-fn find(letters: &DeadLetters, topic: &str, id: &str) -> anyhow::Result<DeadLetter> {
+async fn find(letters: &DeadLetters, topic: &str, id: &str) -> anyhow::Result<DeadLetter> {
     let position: Position = id.parse().map_err(|error| usage(format!("{id:?}: {error}")))?;
-    let letter = letters.get(topic, position)?;
+    let letter = letters.get(&Place { topic: topic.to_owned(), position }).await?;
     letter.with_context(|| {
         format!("no open dead letter {id}; `millrace dead-letters list` tells which there are")
     })
@@ -79,38 +142,4 @@ fn line(letter: &DeadLetter) -> String {
         letter.event_id.as_deref().unwrap_or("-"),
         std::iter::once(&letter.error).chain(&letter.causes).cloned().collect::<Vec<_>>().join(": ")
     )
-}
-
-/// Straight into the log, or, while another process owns the embedded log, through that process.
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
-async fn redrive_all(
-    settings: &Settings,
-    letters: &DeadLetters,
-    topic: &str,
-    ids: &[String],
-) -> anyhow::Result<()> {
-    // All or nothing, as far as typing mistakes go.
-    let found = ids.iter().map(|id| find(letters, topic, id)).collect::<anyhow::Result<Vec<_>>>()?;
-    let log_settings = settings.log.settings();
-    match EventLog::open(&settings.event_log(), &log_settings) {
-        Ok(log) => {
-            for letter in found {
-                let position = redrive(letters, &log, &letter).await?;
-                println!("{} redriven to {position}", letter.position);
-            }
-            Ok(())
-        }
-        Err(owned) => {
-            let url = format!("http://{}/api/v1/replay", settings.commands.command_addr);
-            let request = reqwest::Client::new().post(&url).json(&serde_json::json!({ "ids": ids }));
-            let answer = request
-                .send()
-                .await
-                .with_context(|| format!("{owned}; and no write side answers at {url}"))?;
-            let (status, body) = (answer.status(), answer.text().await?);
-            anyhow::ensure!(status.is_success(), "{url}: {status}: {body}");
-            println!("{body}");
-            Ok(())
-        }
-    }
 }

@@ -26,7 +26,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::ReadSide => serve::run(cli.settings, Roles::READ_SIDE).await,
         Command::Produce(arguments) => produce::run(&cli.settings, &arguments).await,
         Command::DeadLetters(command) => letters::run(&cli.settings, command).await,
-        Command::Migrate => serve::migrate(&cli.settings),
+        Command::Migrate => serve::migrate(&cli.settings).await,
         Command::Ready { url } => serve::probe(&url).await,
     }
 }

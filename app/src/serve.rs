@@ -4,15 +4,19 @@
 //! log, then the read model.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use read_side::read_model::ReadModel;
+use shared::change_feed::ChangeFeed;
 use shared::metrics::Metrics;
 use shared::settings::ReadModelUrl;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use write_side::dead_letter::DeadLetters;
+use write_side::dead_letter::mirror::Mirror;
+use write_side::dead_letter::{DeadLetters, LetterFilter};
 use write_side::event_log::EventLog;
 use write_side::http::WriteSide;
 use write_side::projection::Projection;
@@ -21,6 +25,9 @@ use write_side::projector::{Projector, ProjectorThread};
 use crate::cli::{Settings, Switch};
 use crate::simulator::Simulator;
 use crate::{produce, report, sample, usage};
+
+/// Between two looks at a server that is not there yet.
+const WAIT_SLICE: Duration = Duration::from_secs(1);
 
 /// Which roles this process has.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +79,7 @@ impl Listeners {
 pub async fn run(settings: Settings, roles: Roles) -> anyhow::Result<()> {
     let stop = shared::shutdown::on_signal().context("signal handlers")?;
     let listeners = Listeners::bind(&settings, roles).await?;
+    wait_for_read_model(&settings).await?;
     let metrics = Metrics::new();
     let mut tasks = JoinSet::new();
     let banner = Banner::of(&listeners, &settings, roles);
@@ -112,18 +120,35 @@ fn open_write_side(settings: &Settings, metrics: &Metrics) -> anyhow::Result<(Ev
     let log = EventLog::open(&settings.event_log(), &log_settings).map_err(usage)?;
     let projection = open_projection(&settings.read_model())?.0;
     let projector = Projector::new(&log, projection, settings.projector.settings(), metrics.clone())?;
-    metrics.dlq_depth.set(DeadLetters::open(&settings.read_model())?.depth()?);
     Ok((log, projector))
 }
 
 fn open_projection(url: &ReadModelUrl) -> anyhow::Result<(Projection, usize)> {
-    let ReadModelUrl::Sqlite(file) = url;
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder {
+    if let ReadModelUrl::Sqlite(file) = url
+        && let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty())
+    {
         std::fs::create_dir_all(folder).map_err(|error| usage(format!("{}: {error}", folder.display())))?;
     }
     Projection::open(url)
-        .map_err(|error| usage(format!("{}: {}", file.display(), shared::telemetry::chain(&error))))
+        .map_err(|error| usage(format!("{}: {}", url.name(), shared::telemetry::chain(&error))))
+}
+
+/// Waits, as long as the setting says, until a database server lets us in. A file needs no waiting for.
+async fn wait_for_read_model(settings: &Settings) -> anyhow::Result<()> {
+    let ReadModelUrl::Mssql(url) = settings.read_model() else { return Ok(()) };
+    let until = Instant::now() + settings.wait_for;
+    loop {
+        let Err(error) = shared::mssql::Pool::probe(&url).await else { return Ok(()) };
+        // A missing database may be made by the migration, and a refused password does not get better by waiting.
+        if error.is_a_missing_database() {
+            return Ok(());
+        }
+        if error.is_a_refused_login() || Instant::now() >= until {
+            return Err(usage(format!("READ_MODEL: {}: {error}", url.name())));
+        }
+        tracing::warn!(%error, "waiting for {}", url.name());
+        tokio::time::sleep(WAIT_SLICE).await;
+    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "called once; a struct would only name them twice")]
@@ -137,6 +162,7 @@ async fn start_write_side(
     listener: Option<TcpListener>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let projector = projector.telling(change_feed(settings, metrics));
     let thread = ProjectorThread::start(projector, stop.clone()).context("projector thread")?;
     let progress = thread.progress();
     tasks.spawn(async move { Ok(thread.ended().await?) });
@@ -154,17 +180,43 @@ async fn start_write_side(
     }
     let (reported, ticking) = (metrics.clone(), stop.clone());
     let watched = progress.clone();
-    let letters = DeadLetters::open(&settings.read_model())?;
+    let letters = Arc::new(DeadLetters::open(&settings.read_model())?);
+    let depth = letters.depth(&LetterFilter::default()).await?;
+    metrics.dlq_depth.set(depth.cast_signed());
+    let counted = letters.clone();
     tasks.spawn(async move {
-        report::run(&watched, &letters, &reported, &ticking).await;
+        report::run(&watched, &counted, &reported, &ticking).await;
         Ok(())
     });
+    if let Some(url) = &settings.redis_url {
+        // On a connection of its own, so that a mirror that catches up keeps nobody waiting.
+        let letters = DeadLetters::open(&settings.read_model())?;
+        let mirror = Mirror::new(letters, url.clone(), &settings.dlq_list, metrics.clone());
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            mirror.run(stop).await;
+            Ok(())
+        });
+    }
     if let Some(listener) = listener {
-        let write_side =
-            WriteSide { log, progress, read_model: settings.read_model(), metrics: metrics.clone() };
+        let write_side = WriteSide {
+            log,
+            progress,
+            letters,
+            admin_token: settings.commands.admin_token.clone(),
+            metrics: metrics.clone(),
+        };
         spawn_server(tasks, listener, write_side::http::router(write_side), stop);
     }
     Ok(())
+}
+
+/// By way of Redis when there is one, because then other processes may listen.
+fn change_feed(settings: &Settings, metrics: &Metrics) -> ChangeFeed {
+    match &settings.redis_url {
+        Some(url) => ChangeFeed::redis(url.clone(), metrics.clone()),
+        None => ChangeFeed::in_process(),
+    }
 }
 
 fn spawn_server(
@@ -182,13 +234,12 @@ fn spawn_server(
 /// # Errors
 /// What the store says.
 #[expect(clippy::print_stdout, reason = "the answer of a command")]
-pub fn migrate(settings: &Settings) -> anyhow::Result<()> {
+pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+    wait_for_read_model(settings).await?;
     let url = settings.read_model();
-    let (_, steps) = open_projection(&url)?;
-    let ReadModelUrl::Sqlite(file) = url;
-    match steps {
-        0 => println!("{}: up to date", file.display()),
-        steps => println!("{}: {steps} migration step(s) run", file.display()),
+    match open_projection(&url)?.1 {
+        0 => println!("{}: up to date", url.name()),
+        steps => println!("{}: {steps} migration step(s) run", url.name()),
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! is one statement, however many ids it is asked for; [`ReadError`] is its only error. An id that is unknown gives
 //! no row. Rows come in no particular order unless the method says so.
 
+pub mod mssql;
 pub mod sqlite;
 
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ use crate::view::{InventoryItem, Order, User};
 pub enum ReadModel {
     /// A file beside the process.
     Sqlite(Arc<sqlite::SqliteReadModel>),
+    /// A SQL Server database.
+    Mssql(Arc<mssql::MssqlReadModel>),
 }
 
 /// Why the read model cannot be opened. One line that says what to do.
@@ -56,6 +59,14 @@ pub enum OpenError {
         /// The version this program reads.
         known: usize,
     },
+    /// SQL Server does not let us in, or has other tables.
+    #[error("READ_MODEL: {database}: {error}")]
+    Mssql {
+        /// Its name, without the password.
+        database: String,
+        /// What is wrong, and what to do.
+        error: String,
+    },
     /// SQLite refuses the file.
     #[error("READ_MODEL: {path} cannot be read as a SQLite database: {source}")]
     Sqlite {
@@ -87,6 +98,9 @@ impl ReadModel {
             ReadModelUrl::Sqlite(path) => {
                 sqlite::SqliteReadModel::open(path, metrics).map(Arc::new).map(Self::Sqlite)
             }
+            ReadModelUrl::Mssql(url) => {
+                mssql::MssqlReadModel::open(url, metrics).map(Arc::new).map(Self::Mssql)
+            }
         }
     }
 
@@ -94,6 +108,7 @@ impl ReadModel {
     pub async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, ReadError> {
         match self {
             Self::Sqlite(tables) => tables.users(ids),
+            Self::Mssql(tables) => tables.users(ids).await,
         }
     }
 
@@ -101,6 +116,7 @@ impl ReadModel {
     pub async fn orders(&self, ids: &[OrderId]) -> Result<Vec<Order>, ReadError> {
         match self {
             Self::Sqlite(tables) => tables.orders(ids),
+            Self::Mssql(tables) => tables.orders(ids).await,
         }
     }
 
@@ -108,6 +124,7 @@ impl ReadModel {
     pub async fn recent_orders(&self, users: &[UserId], limit: u32) -> Result<Vec<Order>, ReadError> {
         match self {
             Self::Sqlite(tables) => tables.recent_orders(users, limit),
+            Self::Mssql(tables) => tables.recent_orders(users, limit).await,
         }
     }
 
@@ -115,6 +132,7 @@ impl ReadModel {
     pub async fn recent_users(&self, limit: u32) -> Result<Vec<User>, ReadError> {
         match self {
             Self::Sqlite(tables) => tables.recent_users(limit),
+            Self::Mssql(tables) => tables.recent_users(limit).await,
         }
     }
 
@@ -122,6 +140,7 @@ impl ReadModel {
     pub async fn inventory(&self, skus: &[Sku]) -> Result<Vec<InventoryItem>, ReadError> {
         match self {
             Self::Sqlite(tables) => tables.inventory(skus),
+            Self::Mssql(tables) => tables.inventory(skus).await,
         }
     }
 
@@ -129,6 +148,7 @@ impl ReadModel {
     pub async fn ping(&self) -> Result<(), ReadError> {
         match self {
             Self::Sqlite(tables) => tables.ping(),
+            Self::Mssql(tables) => tables.ping().await,
         }
     }
 }

@@ -103,6 +103,19 @@ impl Items {
         RawValue::from_string(text).map(Self)
     }
 
+    /// No lines.
+    pub fn none() -> Self {
+        Self(RawValue::from_string("[]".to_owned()).expect("an empty list is JSON"))
+    }
+
+    /// These lines, in the shape in which the projector stores them.
+    ///
+    /// # Errors
+    /// Never for lines that were stored.
+    pub fn of(lines: &[shared::event::OrderItem]) -> serde_json::Result<Self> {
+        serde_json::value::to_raw_value(lines).map(Self)
+    }
+
     /// The lines one by one.
     ///
     /// # Errors

@@ -3,13 +3,19 @@
 //! Pure modules (`event`, `envelope`, `id`, `amount`, `timestamp`, `text`, `record`) do no IO.
 
 pub mod amount;
+pub mod change;
+pub mod change_feed;
 pub mod envelope;
+pub mod error_class;
 pub mod event;
 pub mod http;
 pub mod id;
 pub mod metrics;
+pub mod mssql;
 pub mod problem;
 pub mod record;
+pub mod redis;
+pub mod secret;
 pub mod settings;
 pub mod shutdown;
 pub mod sql;
@@ -20,6 +26,7 @@ pub mod timestamp;
 
 pub use amount::Amount;
 pub use envelope::{DecodeError, Envelope, decode};
+pub use error_class::ErrorClass;
 pub use event::{Event, EventType};
 pub use record::{NewRecord, Position, Record, RecordBatch};
 pub use timestamp::Timestamp;

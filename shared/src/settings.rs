@@ -5,11 +5,25 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::mssql::MssqlUrl;
+
 /// Where the read model is: `READ_MODEL`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadModelUrl {
     /// `sqlite:FILE`
     Sqlite(PathBuf),
+    /// `mssql://user:password@host:port/database?…`, or an ADO.NET connection string
+    Mssql(Box<MssqlUrl>),
+}
+
+impl ReadModelUrl {
+    /// What may be shown of it: a file, or `host:port/database`.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Sqlite(path) => path.display().to_string(),
+            Self::Mssql(url) => url.name(),
+        }
+    }
 }
 
 /// A setting that names nothing we know. One line that says what to write instead.
@@ -23,8 +37,12 @@ impl FromStr for ReadModelUrl {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            Some(("mssql" | "sqlserver", _)) => MssqlUrl::parse_url(text).map(|url| Self::Mssql(Box::new(url))),
+            _ if text.contains('=') => MssqlUrl::parse_ado(text).map(|url| Self::Mssql(Box::new(url))),
             // Never echo the text: a connection string may hold a password.
-            _ => Err(InvalidSetting("expected sqlite:FILE".to_owned())),
+            _ => Err(InvalidSetting(
+                "expected sqlite:FILE, mssql://user:password@host:port/database, or an ADO.NET connection string".to_owned(),
+            )),
         }
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+pub use crate::error_class::ErrorClass;
+
 /// How long a connection waits for another's write lock before it reports `SQLITE_BUSY`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Prepared statements kept per connection; more than any role uses.
@@ -19,17 +21,6 @@ pub enum Synchronous {
     /// A crash of the process, and power loss but for the last commits. Enough for tables whose checkpoint goes
     /// back together with their rows.
     Normal,
-}
-
-/// What to do about a failed statement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorClass {
-    /// The store is away, busy or full: wait and try again.
-    Transient,
-    /// The values cannot be stored: a dead letter.
-    Poison,
-    /// A bug of ours or a damaged file: stop loudly.
-    Fatal,
 }
 
 /// Sorts an error by what can be done about it.
@@ -119,7 +110,8 @@ pub enum MigrateError {
 }
 
 /// The schema of the read model, a step per version, for [`migrate`].
-pub const READ_MODEL_SCHEMA: &[&str] = &[crate::sql!("sqlite/schema/read_model_1.sql")];
+pub const READ_MODEL_SCHEMA: &[&str] =
+    &[crate::sql!("sqlite/schema/read_model_1.sql"), crate::sql!("sqlite/schema/read_model_2.sql")];
 
 /// Brings a database to the newest schema: runs, in one transaction each, those of `steps` it has not seen.
 /// Their count is kept in `user_version`. Safe when two processes start at once.

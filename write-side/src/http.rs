@@ -1,7 +1,10 @@
 //! The write side's routes. A command is answered 202 only after the log has its event durably.
 
+mod admin;
+mod breaker;
 mod commands;
 mod dead_letters;
+mod replay;
 
 use std::sync::Arc;
 
@@ -9,10 +12,11 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use shared::metrics::Metrics;
-use shared::settings::ReadModelUrl;
+use shared::secret::Secret;
 
+use crate::dead_letter::DeadLetters;
 use crate::event_log::EventLog;
 use crate::projector::ProgressReader;
 
@@ -23,8 +27,10 @@ pub struct WriteSide {
     pub log: EventLog,
     /// How far they are projected.
     pub progress: ProgressReader,
-    /// Where the dead letters are.
-    pub read_model: ReadModelUrl,
+    /// The dead letters.
+    pub letters: Arc<DeadLetters>,
+    /// What those show who review letters from other machines.
+    pub admin_token: Option<Secret>,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -42,11 +48,23 @@ pub fn router(write_side: WriteSide) -> Router {
         .route("/api/v1/payments", post(commands::payment))
         .route("/api/v1/inventory-adjustments", post(commands::inventory_adjustment))
         .route("/api/v1/events", post(commands::events))
-        .route("/api/v1/dlq/messages", get(dead_letters::messages))
-        .route("/api/v1/dlq/stats", get(dead_letters::stats))
-        .route("/api/v1/replay", post(dead_letters::replay))
+        .merge(guarded(write_side.admin_token.clone()))
         .with_state(Arc::new(write_side));
     shared::http::finish(routes, &metrics)
+}
+
+/// Routes for those who run the system.
+fn guarded(token: Option<Secret>) -> Router<Arc<WriteSide>> {
+    Router::new()
+        .route("/api/v1/dlq/messages", get(dead_letters::messages))
+        .route("/api/v1/dlq/messages/{id}", get(dead_letters::message))
+        .route("/api/v1/dlq/stats", get(dead_letters::stats))
+        .route("/api/v1/dlq/clear", delete(dead_letters::clear))
+        .route("/api/v1/replay", post(replay::replay))
+        .route("/api/v1/replay/batch", post(replay::replay_batch))
+        .route("/api/v1/circuit-breaker/status", get(breaker::status))
+        .route("/api/v1/circuit-breaker/reset", post(breaker::reset))
+        .route_layer(axum::middleware::from_fn_with_state(token, admin::guard))
 }
 
 /// What is here, for a person.

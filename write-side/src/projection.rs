@@ -3,6 +3,7 @@
 //! The rule event → rows commutes (docs/adr/0002): any order, repetition or later redrive gives the same tables.
 
 pub mod changes;
+pub mod mssql;
 pub mod sqlite;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use shared::settings::ReadModelUrl;
 use shared::{Envelope, EventType, Timestamp};
 
 use crate::dead_letter::DeadLetter;
+use mssql::MssqlProjection;
 use sqlite::SqliteProjection;
 
 /// The store that holds the projected tables.
@@ -18,6 +20,8 @@ use sqlite::SqliteProjection;
 pub enum Projection {
     /// A SQLite file.
     Sqlite(SqliteProjection),
+    /// A SQL Server database.
+    Mssql(MssqlProjection),
 }
 
 /// Records of one partition that a batch covers, and where the fence must stand for it.
@@ -99,7 +103,8 @@ pub enum ApplyError {
 }
 
 impl Projection {
-    /// Opens the store and brings its schema up to date. Returns how many steps that took.
+    /// Opens the store and brings its schema up to date. Returns how many steps that took. SQL Server needs a runtime at
+    /// hand, whose threads then do the work.
     ///
     /// # Errors
     /// [`ApplyError::Fatal`] or [`ApplyError::Transient`] with what the store says.
@@ -108,6 +113,10 @@ impl Projection {
             ReadModelUrl::Sqlite(path) => {
                 let (projection, steps) = SqliteProjection::open(path)?;
                 Ok((Self::Sqlite(projection), steps))
+            }
+            ReadModelUrl::Mssql(url) => {
+                let (projection, migrated) = MssqlProjection::open(url)?;
+                Ok((Self::Mssql(projection), migrated.steps))
             }
         }
     }
@@ -119,6 +128,7 @@ impl Projection {
     pub fn checkpoints(&mut self, topic: &str) -> Result<BTreeMap<i32, i64>, ApplyError> {
         match self {
             Self::Sqlite(projection) => projection.checkpoints(topic),
+            Self::Mssql(projection) => projection.checkpoints(topic),
         }
     }
 
@@ -129,6 +139,7 @@ impl Projection {
     pub fn apply(&mut self, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
         match self {
             Self::Sqlite(projection) => projection.apply(batch),
+            Self::Mssql(projection) => projection.apply(batch),
         }
     }
 
@@ -140,6 +151,7 @@ impl Projection {
     pub fn prune_inbox(&mut self, older_than: Timestamp, slice: u32) -> Result<Pruned, ApplyError> {
         match self {
             Self::Sqlite(projection) => projection.prune_inbox(older_than, slice),
+            Self::Mssql(projection) => projection.prune_inbox(older_than, slice),
         }
     }
 }

@@ -17,9 +17,11 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use shared::Position;
+use shared::change::Changes;
+use shared::change_feed::ChangeFeed;
 use shared::metrics::Metrics;
 
-use crate::breaker::{Breaker, BreakerSettings};
+use crate::breaker::{BreakerSettings, SharedBreaker};
 use crate::event_log::{Consumer, EventLog, LogError, PollLimits, Polled};
 use crate::projection::{Applied, ApplyError, Batch, Projection, Span};
 use crate::retry::Backoff;
@@ -79,9 +81,10 @@ pub struct Projector {
     projection: Projection,
     settings: ProjectorSettings,
     metrics: Metrics,
+    feed: ChangeFeed,
     progress: Progress,
     /// Around the store.
-    breaker: Breaker,
+    breaker: SharedBreaker,
     /// Polls that failed in a row.
     log_failures: u32,
     /// Where this projector left the fence of each partition that is assigned to it.
@@ -116,14 +119,16 @@ impl Projector {
         settings: ProjectorSettings,
         metrics: Metrics,
     ) -> Result<Self, LogError> {
+        let breaker = SharedBreaker::new(settings.breaker);
         Ok(Self {
             topic: log.topic().to_owned(),
             consumer: log.consumer()?,
             projection,
             settings,
             metrics,
-            progress: Progress::new(log.topic()),
-            breaker: Breaker::new(settings.breaker),
+            feed: ChangeFeed::default(),
+            progress: Progress::new(log.topic(), breaker.clone()),
+            breaker,
             log_failures: 0,
             fences: BTreeMap::new(),
             unstarted: Vec::new(),
@@ -133,6 +138,13 @@ impl Projector {
             polled_at: Instant::now(),
             prune_at: Instant::now(),
         })
+    }
+
+    /// The same projector, which tells this feed what it changes.
+    #[must_use]
+    pub fn telling(mut self, feed: ChangeFeed) -> Self {
+        self.feed = feed;
+        self
     }
 
     /// What others may know of it while it runs.
@@ -150,7 +162,7 @@ impl Projector {
     /// # Errors
     /// [`ProjectorError`] when it must not go on.
     pub fn step(&mut self) -> Result<Step, ProjectorError> {
-        let closed_for = self.breaker.wait(Instant::now());
+        let closed_for = self.breaker.lock().wait(Instant::now());
         if !closed_for.is_zero() {
             return Ok(Step::Waiting(closed_for));
         }
@@ -168,7 +180,7 @@ impl Projector {
         if is_caught_up && matches!(step, Step::Idle | Step::Projected(_)) {
             self.prune_inbox()?;
         }
-        self.metrics.circuit_breaker_state.set(self.breaker.state(Instant::now()).as_metric());
+        self.metrics.circuit_breaker_state.set(self.breaker.lock().state(Instant::now()).as_metric());
         Ok(step)
     }
 
@@ -233,7 +245,7 @@ impl Projector {
             Err(error @ LogError::Unavailable(_)) => return Ok(self.log_failed(&error)),
             Err(error @ LogError::Fatal(_)) => return Err(ProjectorError::Log(error)),
         }
-        self.breaker.success();
+        self.breaker.lock().success();
         self.unstarted.clear();
         self.progress.started(&starts);
         let fence = |(partition, _): (i32, _)| (partition, checkpoints.get(&partition).copied());
@@ -303,11 +315,12 @@ impl Projector {
 
     /// Notes a part that is projected now.
     fn applied(&mut self, spans: &[Span], applied: Applied, letters: u64, part: &Range<usize>) {
-        self.breaker.success();
+        self.breaker.lock().success();
         self.current.projected();
         accounts::projected(&self.metrics, applied, letters, self.current.appended_at(part));
         self.fences.extend(spans.iter().map(|span| (span.partition, Some(span.next))));
         self.progress.projected(spans, part.len());
+        self.feed.publish(|| Changes::of(self.current.events(part)));
         let next = |span: &Span| Position { partition: span.partition, offset: span.next };
         self.consumer.commit(&spans.iter().map(next).collect::<Vec<_>>());
         self.report_lag();
@@ -350,9 +363,10 @@ impl Projector {
     }
 
     fn store_failed(&mut self, error: &ApplyError) -> Step {
-        let failures = self.breaker.failure(Instant::now());
+        let failures = self.breaker.lock().failure(Instant::now());
         let delay = self.settings.backoff.delay(failures, rand::random());
-        self.wait(delay.max(self.breaker.wait(Instant::now())), failures, shared::telemetry::chain(error))
+        let delay = delay.max(self.breaker.lock().wait(Instant::now()));
+        self.wait(delay, failures, shared::telemetry::chain(error))
     }
 
     fn log_failed(&mut self, error: &LogError) -> Step {

@@ -5,6 +5,7 @@
 mod contention;
 mod crash;
 mod kafka;
+mod letters;
 mod process;
 mod scarcity;
 mod settings;

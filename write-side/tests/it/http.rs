@@ -11,18 +11,22 @@ mod refused;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use rusqlite::Connection;
 use serde_json::Value;
 use shared::record::{HeaderView, Headers};
+use shared::secret::Secret;
 use shared::{Envelope, Position, Record, Timestamp};
 use tokio_util::sync::CancellationToken;
+use write_side::breaker::BreakerSettings;
 use write_side::http::WriteSide;
-use write_side::projector::Projector;
+use write_side::projector::{Projector, ProjectorSettings};
 
-use crate::world::{World, drain};
+use crate::world::{SETTINGS, World, drain};
 
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
@@ -39,8 +43,26 @@ struct Api {
 
 impl Api {
     fn new() -> Self {
+        Self::guarded_by(None)
+    }
+
+    fn guarded_by(token: Option<&str>) -> Self {
         let world = World::new();
         let projector = world.projector();
+        Self::over(world, projector, token)
+    }
+
+    /// Its circuit breaker opens after so many failures in a row, and stays open for longer than any test.
+    fn breaking_after(failures_max: u32) -> Self {
+        let world = World::new();
+        let breaker =
+            BreakerSettings { failures_max, timeout: Duration::from_secs(3_600), ..SETTINGS.breaker };
+        let projector = world.projector_with(ProjectorSettings { breaker, ..SETTINGS });
+        Self::over(world, projector, None)
+    }
+
+    fn over(world: World, projector: Projector, token: Option<&str>) -> Self {
+        let admin_token = token.map(Secret::new);
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -48,7 +70,8 @@ impl Api {
         let router = write_side::http::router(WriteSide {
             log: world.log.clone(),
             progress: projector.progress(),
-            read_model: world.url(),
+            letters: Arc::new(world.letters()),
+            admin_token,
             metrics: world.metrics.clone(),
         });
         let stop = CancellationToken::new();

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers as well")]
 
+mod change_feed;
 mod defects;
 mod event_log;
 mod http;
 mod inbox;
 mod kafka;
+mod mirror;
+mod mssql_peer;
 mod oracle;
 mod projection;
 mod projector;

@@ -10,7 +10,7 @@ use shared::settings::ReadModelUrl;
 use shared::{Envelope, NewRecord, Position};
 use tempfile::TempDir;
 use write_side::breaker::BreakerSettings;
-use write_side::dead_letter::{DeadLetter, DeadLetters};
+use write_side::dead_letter::{DeadLetter, DeadLetters, LetterFilter};
 use write_side::event_log::embedded::EmbeddedLog;
 use write_side::event_log::{EventLog, PollLimits};
 use write_side::projection::Projection;
@@ -21,7 +21,12 @@ pub(crate) const SETTINGS: ProjectorSettings = ProjectorSettings {
     limits: PollLimits { events_max: 1_000, bytes_max: 4 * 1024 * 1024 },
     wait: Duration::ZERO,
     backoff: Backoff { initial: Duration::from_millis(1), max: Duration::from_millis(1) },
-    breaker: BreakerSettings { failures_max: 1_000, timeout: Duration::from_secs(30), probes: 1 },
+    breaker: BreakerSettings {
+        failures_max: 1_000,
+        timeout: Duration::from_secs(30),
+        probes: 1,
+        interval: Duration::from_secs(60),
+    },
     attempts_max: 3,
     inbox_retention: None,
 };
@@ -69,7 +74,14 @@ impl World {
 
     pub(crate) fn redrive(&self, letter: &DeadLetter) {
         let letters = self.letters();
-        self.runtime.block_on(write_side::dead_letter::redrive(&letters, &self.log, letter)).unwrap();
+        self.runtime
+            .block_on(write_side::dead_letter::redrive(&letters, &self.log, std::slice::from_ref(letter)))
+            .unwrap();
+    }
+
+    /// What a future comes to.
+    pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 
     pub(crate) fn letters(&self) -> DeadLetters {
@@ -77,7 +89,7 @@ impl World {
     }
 
     pub(crate) fn open_letters(&self) -> Vec<DeadLetter> {
-        self.letters().list(1_000, 0).unwrap()
+        self.wait(self.letters().page(&LetterFilter::default(), 1_000, 0)).unwrap()
     }
 
     /// A connection for looking into the tables, or for breaking them.

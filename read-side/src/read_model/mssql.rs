@@ -1,0 +1,219 @@
+//! The read model on SQL Server: each query one request, whoever asks for it.
+
+use std::time::Instant;
+
+use shared::event::{OrderItem, PaymentStatus};
+use shared::id::{OrderId, PaymentId, Sku, UserId};
+use shared::metrics::Metrics;
+use shared::mssql::{self, MssqlUrl, Param, Pool};
+use shared::{Amount, ErrorClass, Timestamp, sql};
+use tiberius::Row;
+use tiberius::numeric::Numeric;
+use tokio::runtime::Handle;
+
+use super::{OpenError, ReadError};
+use crate::view::{InventoryItem, Items, Order, Payment, User};
+
+/// The tables, and the connections to them.
+#[derive(Debug)]
+pub struct MssqlReadModel {
+    pool: Pool,
+    metrics: Metrics,
+}
+
+impl MssqlReadModel {
+    /// Connects and checks the version of the tables.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(url: &MssqlUrl, metrics: Metrics) -> Result<Self, OpenError> {
+        let refused = |error: String| OpenError::Mssql { database: url.name(), error };
+        let runtime = Handle::try_current().map_err(|error| refused(error.to_string()))?;
+        let read_model = Self::over(url, metrics);
+        let checked = mssql::wait_for(&runtime, async {
+            // By itself, so that a wrong password is told in the server's words.
+            Pool::probe(url).await?;
+            mssql::check_version(&read_model.pool).await
+        });
+        checked.map_err(|error| refused(error.to_string()))?;
+        Ok(read_model)
+    }
+
+    /// Over tables that are there. Must be called where a runtime is at hand.
+    pub fn over(url: &MssqlUrl, metrics: Metrics) -> Self {
+        Self { pool: Pool::new(url, url.pool_size), metrics }
+    }
+
+    pub(super) async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, ReadError> {
+        self.query("users", sql!("mssql/read_model/users.sql"), vec![json(ids)], user).await
+    }
+
+    pub(super) async fn orders(&self, ids: &[OrderId]) -> Result<Vec<Order>, ReadError> {
+        let lines = self.query("orders", sql!("mssql/read_model/orders.sql"), vec![json(ids)], order_line);
+        folded(lines.await?)
+    }
+
+    pub(super) async fn recent_orders(&self, users: &[UserId], limit: u32) -> Result<Vec<Order>, ReadError> {
+        let params = vec![json(users), count(limit)];
+        let lines =
+            self.query("recent_orders", sql!("mssql/read_model/recent_orders.sql"), params, order_line);
+        folded(lines.await?)
+    }
+
+    pub(super) async fn recent_users(&self, limit: u32) -> Result<Vec<User>, ReadError> {
+        self.query("recent_users", sql!("mssql/read_model/recent_users.sql"), vec![count(limit)], user).await
+    }
+
+    pub(super) async fn inventory(&self, skus: &[Sku]) -> Result<Vec<InventoryItem>, ReadError> {
+        let params = vec![json(skus)];
+        self.query("inventory", sql!("mssql/read_model/inventory.sql"), params, inventory_item).await
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), ReadError> {
+        self.query("ping", sql!("mssql/read_model/ping.sql"), Vec::new(), |_| Ok(())).await.map(drop)
+    }
+
+    /// Runs one statement and notes how long it took, whatever came of it.
+    async fn query<T>(
+        &self,
+        operation: &str,
+        sql: &'static str,
+        params: Vec<Param>,
+        view: fn(&Row) -> Result<T, Unreadable>,
+    ) -> Result<Vec<T>, ReadError> {
+        let started = Instant::now();
+        let rows = self.pool.query(sql, params).await;
+        self.metrics.observe_db(operation, started.elapsed());
+        let rows = rows.map_err(|error| match error.class() {
+            ErrorClass::Transient => ReadError::Away(error.into()),
+            ErrorClass::Poison | ErrorClass::Fatal => ReadError::Broken(error.into()),
+        })?;
+        rows.iter().map(view).collect::<Result<_, _>>().map_err(|error| ReadError::Broken(error.into()))
+    }
+}
+
+/// A column that does not hold what the projector writes there.
+#[derive(Debug, thiserror::Error)]
+#[error("column {0} cannot be read")]
+struct Unreadable(&'static str);
+
+/// Many ids as the one parameter that `OPENJSON` takes apart.
+fn json(ids: &[impl serde::Serialize]) -> Param {
+    Param::Text(serde_json::to_string(ids).expect("ids always serialise"))
+}
+
+fn count(limit: u32) -> Param {
+    Param::Int(i32::try_from(limit).unwrap_or(i32::MAX))
+}
+
+fn user(row: &Row) -> Result<User, Unreadable> {
+    Ok(User {
+        user_id: parsed(row, "user_id", |text| UserId::parse(text).ok())?,
+        name: parsed(row, "name", |text| Some(text.into()))?,
+        email: parsed(row, "email", |text| Some(text.into()))?,
+        created_at: timestamp(row, "occurred_at")?.ok_or(Unreadable("occurred_at"))?,
+    })
+}
+
+fn inventory_item(row: &Row) -> Result<InventoryItem, Unreadable> {
+    let number = |column| row.try_get::<i64, _>(column).map_err(|_| Unreadable(column));
+    Ok(InventoryItem {
+        sku: parsed(row, "sku", |text| Sku::parse(text).ok())?,
+        quantity: number("quantity")?.ok_or(Unreadable("quantity"))?,
+        reported_quantity: number("reported_quantity")?,
+    })
+}
+
+/// An order as far as its row goes, and the line that this row carries.
+struct OrderLine {
+    order: Order,
+    item: Option<OrderItem>,
+}
+
+fn order_line(row: &Row) -> Result<OrderLine, Unreadable> {
+    let order = Order {
+        order_id: parsed(row, "order_id", |text| OrderId::parse(text).ok())?,
+        user_id: parsed(row, "user_id", |text| UserId::parse(text).ok())?,
+        amount: amount(row, "amount")?.ok_or(Unreadable("amount"))?,
+        currency: parsed(row, "currency", |text| Some(text.into()))?,
+        status: parsed(row, "status", |text| Some(text.into()))?,
+        placed_at: timestamp(row, "placed_at")?.ok_or(Unreadable("placed_at"))?,
+        items: Items::none(),
+        payment: payment(row)?,
+    };
+    Ok(OrderLine { order, item: item(row)? })
+}
+
+/// A payment has a status, so NULL there is the outer join saying that there is none.
+fn payment(row: &Row) -> Result<Option<Payment>, Unreadable> {
+    let Some(status) = text(row, "payment_status")? else { return Ok(None) };
+    Ok(Some(Payment {
+        status: PaymentStatus::parse(status).ok_or(Unreadable("payment_status"))?,
+        payment_id: match text(row, "payment_id")? {
+            Some(id) => Some(PaymentId::parse(id).map_err(|_| Unreadable("payment_id"))?),
+            None => None,
+        },
+        amount: amount(row, "paid")?.ok_or(Unreadable("paid"))?,
+        currency: parsed(row, "paid_in", |text| Some(text.into()))?,
+        method: text(row, "method")?.map(Into::into),
+        settled_at: timestamp(row, "settled_at")?,
+    }))
+}
+
+/// A line has a SKU, so NULL there is the outer join saying that the order has no lines.
+fn item(row: &Row) -> Result<Option<OrderItem>, Unreadable> {
+    let Some(sku) = text(row, "sku")? else { return Ok(None) };
+    let quantity = row.try_get::<i32, _>("quantity").map_err(|_| Unreadable("quantity"))?;
+    Ok(Some(OrderItem {
+        sku: Sku::parse(sku).map_err(|_| Unreadable("sku"))?,
+        quantity: quantity.ok_or(Unreadable("quantity"))?.into(),
+        unit_price: amount(row, "unit_price")?.ok_or(Unreadable("unit_price"))?,
+    }))
+}
+
+/// Orders with their lines, from rows in which the lines of an order follow each other.
+fn folded(rows: Vec<OrderLine>) -> Result<Vec<Order>, ReadError> {
+    let mut orders: Vec<(Order, Vec<OrderItem>)> = Vec::new();
+    for OrderLine { order, item } in rows {
+        match orders.last_mut() {
+            Some((last, items)) if last.order_id == order.order_id => items.extend(item),
+            _ => orders.push((order, Vec::from_iter(item))),
+        }
+    }
+    let whole = orders.into_iter().map(|(order, items)| {
+        let items = Items::of(&items).map_err(|error| ReadError::Broken(error.into()))?;
+        Ok(Order { items, ..order })
+    });
+    whole.collect()
+}
+
+fn text<'a>(row: &'a Row, column: &'static str) -> Result<Option<&'a str>, Unreadable> {
+    row.try_get(column).map_err(|_| Unreadable(column))
+}
+
+fn parsed<T>(row: &Row, column: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Unreadable> {
+    text(row, column)?.and_then(parse).ok_or(Unreadable(column))
+}
+
+/// `DECIMAL(19,4)`, exactly.
+fn amount(row: &Row, column: &'static str) -> Result<Option<Amount>, Unreadable> {
+    let Some(number) = row.try_get::<Numeric, _>(column).map_err(|_| Unreadable(column))? else {
+        return Ok(None);
+    };
+    let units =
+        (u32::from(number.scale()) == shared::amount::SCALE).then(|| i64::try_from(number.value()).ok());
+    let amount = units.flatten().and_then(Amount::from_units);
+    amount.map(Some).ok_or(Unreadable(column))
+}
+
+/// `DATETIME2(6)`, which is UTC.
+fn timestamp(row: &Row, column: &'static str) -> Result<Option<Timestamp>, Unreadable> {
+    let time: Option<chrono::NaiveDateTime> = row.try_get(column).map_err(|_| Unreadable(column))?;
+    match time {
+        Some(time) => {
+            let time = Timestamp::from_micros(time.and_utc().timestamp_micros());
+            time.map(Some).ok_or(Unreadable(column))
+        }
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,108 @@
+//! The read model's schema on SQL Server: the database, its tables, and the version they have.
+
+use std::time::Duration;
+
+use tiberius::Row;
+
+use super::connection::{Connection, Connections};
+use super::{MssqlError, MssqlUrl, Param, Pool};
+
+/// For one statement; an index on a large table takes its time, and whoever comes second waits for the first.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A step per version. Each can be run again.
+const STEPS: &[&str] = &[crate::sql!("mssql/schema/read_model_1.sql")];
+
+/// The version that this program reads and writes.
+pub const SCHEMA_VERSION: usize = STEPS.len();
+
+/// What a migration did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Migrated {
+    /// Whether the database itself was missing.
+    pub made_database: bool,
+    /// Steps run.
+    pub steps: usize,
+    /// Whether readers see the last committed state instead of waiting for the projector.
+    pub snapshot: bool,
+}
+
+/// Brings the database to the newest schema, and makes it when it is missing and we may. Safe when two do so at once.
+///
+/// # Errors
+/// [`MssqlError`]; [`MssqlError::Schema`] when a newer program was here.
+pub async fn migrate(url: &MssqlUrl) -> Result<Migrated, MssqlError> {
+    let (mut connection, made_database) = match Connections::new(url).open().await {
+        Ok(connection) => (connection, false),
+        Err(error) if error.is_a_missing_database() => {
+            let made = create_database(url, error).await?;
+            (Connections::new(url).open().await?, made)
+        }
+        Err(error) => return Err(error),
+    };
+    // The lock belongs to the session: on an error it goes with the connection.
+    connection.run(crate::sql!("mssql/schema/lock.sql"), Vec::new(), TIMEOUT).await?;
+    let steps = run_steps(&mut connection).await?;
+    let rows = connection.run(crate::sql!("mssql/schema/snapshot.sql"), Vec::new(), TIMEOUT).await?;
+    let snapshot = number(&rows) == 1;
+    connection.run(crate::sql!("mssql/schema/unlock.sql"), Vec::new(), TIMEOUT).await?;
+    if !snapshot {
+        tracing::warn!(
+            "READ_COMMITTED_SNAPSHOT is off in {}, so reads wait for the projector; with nobody else connected run: \
+             ALTER DATABASE [{}] SET READ_COMMITTED_SNAPSHOT ON",
+            url.name(),
+            url.database
+        );
+    }
+    Ok(Migrated { made_database, steps, snapshot })
+}
+
+async fn create_database(url: &MssqlUrl, missing: MssqlError) -> Result<bool, MssqlError> {
+    let master = MssqlUrl { database: "master".to_owned(), ..url.clone() };
+    // Who may not enter master either is told what is missing.
+    let mut connection = Connections::new(&master).open().await.map_err(|_| missing)?;
+    let name = Param::Text(url.database.clone());
+    let rows = connection.run(crate::sql!("mssql/schema/create_database.sql"), vec![name], TIMEOUT).await?;
+    Ok(number(&rows) == 1)
+}
+
+async fn run_steps(connection: &mut Connection) -> Result<usize, MssqlError> {
+    let rows = connection.run(crate::sql!("mssql/schema/version.sql"), Vec::new(), TIMEOUT).await?;
+    let seen = usize::try_from(number(&rows)).unwrap_or_default();
+    if seen > SCHEMA_VERSION {
+        return Err(from_the_future(seen));
+    }
+    for (step, version) in STEPS.iter().zip(1..).skip(seen) {
+        connection.run(step, Vec::new(), TIMEOUT).await?;
+        let record = crate::sql!("mssql/schema/record.sql");
+        connection.run(record, vec![Param::Int(version)], TIMEOUT).await?;
+    }
+    Ok(SCHEMA_VERSION - seen)
+}
+
+/// Checks that the tables are those this program reads.
+///
+/// # Errors
+/// [`MssqlError::Schema`], one line that says what to do; or whatever keeps us from looking.
+pub async fn check_version(pool: &Pool) -> Result<(), MssqlError> {
+    let rows = pool.query(crate::sql!("mssql/schema/version.sql"), Vec::new()).await?;
+    match usize::try_from(number(&rows)).unwrap_or_default() {
+        found if found > SCHEMA_VERSION => Err(from_the_future(found)),
+        found if found < SCHEMA_VERSION => Err(MssqlError::Schema(format!(
+            "the database has schema version {found}, this program reads version {SCHEMA_VERSION}; start the write \
+             side, which brings it up to date, or run `millrace migrate`"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn from_the_future(found: usize) -> MssqlError {
+    MssqlError::Schema(format!(
+        "the database has schema version {found}, this program knows {SCHEMA_VERSION}; use a newer program"
+    ))
+}
+
+/// The one number of a result; 0 when there is none.
+fn number(rows: &[Row]) -> i32 {
+    rows.first().and_then(|row| row.try_get(0).ok().flatten()).unwrap_or_default()
+}

@@ -1,0 +1,2 @@
+-- How far each partition of topic @P1 is projected.
+SELECT c.partition_id, c.next_offset FROM dbo.checkpoints AS c WHERE c.topic = @P1;

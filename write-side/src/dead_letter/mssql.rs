@@ -1,0 +1,180 @@
+//! Dead letters in SQL Server, read and closed on connections of their own.
+
+mod mirror;
+
+use serde::Serialize;
+use shared::mssql::{self, MssqlError, MssqlUrl, Param, Pool};
+use shared::record::{HeaderView, Position};
+use shared::{Timestamp, sql};
+use tiberius::Row;
+use tokio::runtime::Handle;
+
+use super::{Closed, DeadLetter, LetterError, LetterFilter, LetterGroup, Place};
+
+/// The routes, the mirror and the line of figures rarely ask at the same time.
+const CONNECTIONS: u32 = 4;
+/// Bytes of payloads, keys and headers on a page; the last letter may exceed it.
+const PAGE_BYTES_MAX: i64 = 16 * 1024 * 1024;
+
+/// The store.
+#[derive(Debug)]
+pub struct MssqlLetters(Pool);
+
+impl MssqlLetters {
+    /// Connects and checks the version of the tables. Must be called where a runtime is at hand.
+    pub(super) fn open(url: &MssqlUrl) -> Result<Self, LetterError> {
+        let runtime = Handle::try_current().map_err(|error| LetterError::Store(error.into()))?;
+        let letters = Self::over(url);
+        mssql::wait_for(&runtime, mssql::check_version(&letters.0)).map_err(store_error)?;
+        Ok(letters)
+    }
+
+    /// Over tables that are there. Must be called where a runtime is at hand.
+    pub fn over(url: &MssqlUrl) -> Self {
+        Self(Pool::new(url, CONNECTIONS))
+    }
+
+    pub(super) async fn page(
+        &self,
+        filter: &LetterFilter,
+        limit: u32,
+        offset: u32,
+    ) -> Result<Vec<DeadLetter>, LetterError> {
+        let mut params = bounds(filter);
+        params.extend([limit, offset].map(|number| Param::BigInt(number.into())));
+        params.push(Param::BigInt(PAGE_BYTES_MAX));
+        self.rows(sql!("mssql/dead_letter/page.sql"), params, letter).await
+    }
+
+    pub(super) async fn get(&self, place: &Place) -> Result<Option<DeadLetter>, LetterError> {
+        let Place { topic, position } = place;
+        let params =
+            vec![Param::Text(topic.clone()), Param::Int(position.partition), Param::BigInt(position.offset)];
+        Ok(self.rows(sql!("mssql/dead_letter/get.sql"), params, letter).await?.pop())
+    }
+
+    pub(super) async fn groups(&self, filter: &LetterFilter) -> Result<Vec<LetterGroup>, LetterError> {
+        self.rows(sql!("mssql/dead_letter/groups.sql"), bounds(filter), group).await
+    }
+
+    pub(super) async fn close(&self, places: &[Place], how: Closed) -> Result<u64, LetterError> {
+        let params = vec![places_json(places), Param::Text(how.as_str().to_owned())];
+        self.number(sql!("mssql/dead_letter/close.sql"), params).await
+    }
+
+    pub(super) async fn discard_matching(&self, filter: &LetterFilter, max: u32) -> Result<u64, LetterError> {
+        let mut params = bounds(filter);
+        params.push(Param::BigInt(max.into()));
+        self.number(sql!("mssql/dead_letter/discard_matching.sql"), params).await
+    }
+
+    async fn rows<T>(
+        &self,
+        sql: &'static str,
+        params: Vec<Param>,
+        read: fn(&Row) -> tiberius::Result<T>,
+    ) -> Result<Vec<T>, LetterError> {
+        let rows = self.0.query(sql, params).await.map_err(store_error)?;
+        rows.iter().map(read).collect::<tiberius::Result<_>>().map_err(|error| store_error(error.into()))
+    }
+
+    /// The one `INT` that a statement returns; 0 when it returns none.
+    async fn number(&self, sql: &'static str, params: Vec<Param>) -> Result<u64, LetterError> {
+        let numbers = self.rows(sql, params, |row| row.try_get::<i32, _>(0)).await?;
+        let number = numbers.into_iter().next().flatten().unwrap_or_default();
+        Ok(u64::from(number.unsigned_abs()))
+    }
+}
+
+/// A filter as parameters: type, reason, event id, from, to.
+fn bounds(filter: &LetterFilter) -> Vec<Param> {
+    let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+    [
+        filter.event_type.clone(),
+        filter.reason.clone(),
+        filter.event_id.clone(),
+        time(filter.from),
+        time(filter.to),
+    ]
+    .map(Param::MaybeText)
+    .into()
+}
+
+fn places_json(places: &[Place]) -> Param {
+    #[derive(Serialize)]
+    struct Row<'a> {
+        topic: &'a str,
+        partition: i32,
+        offset: i64,
+    }
+    let rows: Vec<_> = places
+        .iter()
+        .map(|place| Row {
+            topic: &place.topic,
+            partition: place.position.partition,
+            offset: place.position.offset,
+        })
+        .collect();
+    Param::Text(serde_json::to_string(&rows).expect("places always serialise"))
+}
+
+fn store_error(error: MssqlError) -> LetterError {
+    LetterError::Store(error.into())
+}
+
+/// A column that must hold something.
+fn required<'a, T: tiberius::FromSql<'a>>(row: &'a Row, column: &'static str) -> tiberius::Result<T> {
+    row.try_get(column)?.ok_or_else(|| unreadable(column))
+}
+
+fn unreadable(column: &'static str) -> tiberius::error::Error {
+    tiberius::error::Error::Conversion(format!("column {column} cannot be read").into())
+}
+
+fn letter(row: &Row) -> tiberius::Result<DeadLetter> {
+    let text = |column| required::<&str>(row, column).map(str::to_owned);
+    let maybe_text =
+        |column| Ok::<_, tiberius::error::Error>(row.try_get::<&str, _>(column)?.map(str::to_owned));
+    let bytes =
+        |column| Ok::<_, tiberius::error::Error>(row.try_get::<&[u8], _>(column)?.map(<[u8]>::to_vec));
+    Ok(DeadLetter {
+        topic: text("topic")?,
+        position: position(row)?,
+        reason: text("reason")?,
+        error: text("error")?,
+        causes: serde_json::from_str(required(row, "causes")?).unwrap_or_default(),
+        event_id: maybe_text("event_id")?,
+        event_type: maybe_text("event_type")?,
+        key: bytes("record_key")?,
+        payload: bytes("payload")?,
+        headers: HeaderView::from_bytes(required(row, "headers")?).to_owned(),
+        attempts: required::<i32>(row, "attempts")?.unsigned_abs(),
+        appended_at: time(row, "appended_at")?,
+        dead_at: time(row, "dead_at")?,
+    })
+}
+
+fn position(row: &Row) -> tiberius::Result<Position> {
+    Ok(Position { partition: required(row, "partition_id")?, offset: required(row, "record_offset")? })
+}
+
+fn place(row: &Row) -> tiberius::Result<Place> {
+    Ok(Place { topic: required::<&str>(row, "topic")?.to_owned(), position: position(row)? })
+}
+
+fn group(row: &Row) -> tiberius::Result<LetterGroup> {
+    Ok(LetterGroup {
+        reason: required::<&str>(row, "reason")?.to_owned(),
+        event_type: required::<&str>(row, "event_type")?.to_owned(),
+        count: required::<i64>(row, "letters")?.unsigned_abs(),
+        oldest: time(row, "oldest")?,
+        newest: time(row, "newest")?,
+        example: position(row)?,
+    })
+}
+
+/// `DATETIME2(6)`, which is UTC.
+fn time(row: &Row, column: &'static str) -> tiberius::Result<Timestamp> {
+    let time: chrono::NaiveDateTime = required(row, column)?;
+    Timestamp::from_micros(time.and_utc().timestamp_micros()).ok_or_else(|| unreadable(column))
+}
