@@ -229,13 +229,14 @@ impl Projector {
     /// Reads on in the unstarted partitions from where the tables are projected up to.
     fn start_partitions(&mut self) -> Result<Step, ProjectorError> {
         let checkpoints = match self.projection.checkpoints(&self.topic) {
+            Ok(checkpoints) if checkpoints.is_empty() => match self.begin()? {
+                Ok(checkpoints) => checkpoints,
+                Err(step) => return Ok(step),
+            },
             Ok(checkpoints) => checkpoints,
             Err(error @ ApplyError::Transient(_)) => return Ok(self.store_failed(&error)),
             Err(error) => return Err(ProjectorError::Projection(error)),
         };
-        if checkpoints.is_empty() {
-            return self.begin();
-        }
         // A partition without a checkpoint is younger than the others' and is read from its very first record.
         let checkpoint =
             |partition: &i32| (*partition, Some(checkpoints.get(partition).copied().unwrap_or(0)));
@@ -255,20 +256,22 @@ impl Projector {
 
     /// Sets the first checkpoint of every partition of the topic, also of those that another projector reads: where it
     /// begins today. From here on a partition that begins later has lost records that were never projected, whether or
-    /// not any of its records ever were, and is never taken for a new one.
-    fn begin(&mut self) -> Result<Step, ProjectorError> {
+    /// not any of its records ever were, and is never taken for a new one. Returns these checkpoints, or what to do
+    /// instead of starting at them.
+    fn begin(&mut self) -> Result<Result<BTreeMap<i32, i64>, Step>, ProjectorError> {
         let beginnings = match self.consumer.beginnings() {
             Ok(beginnings) => beginnings,
-            Err(error @ LogError::Unavailable(_)) => return Ok(self.log_failed(&error)),
+            Err(error @ LogError::Unavailable(_)) => return Ok(Err(self.log_failed(&error))),
             Err(error @ LogError::Fatal(_)) => return Err(ProjectorError::Log(error)),
         };
         let span = |(partition, next): (i32, i64)| Span { partition, from: None, next };
-        let spans: Vec<_> = beginnings.into_iter().map(span).collect();
+        let spans: Vec<_> = beginnings.iter().copied().map(span).collect();
         let nothing = Batch { topic: &self.topic, spans: &spans, events: Vec::new(), letters: Vec::new() };
         match self.projection.apply(&nothing) {
-            // Fenced: another projector has begun at this very moment, and its checkpoints are read next.
-            Ok(_) | Err(ApplyError::Fenced { .. }) => Ok(Step::Rebalanced),
-            Err(error @ ApplyError::Transient(_)) => Ok(self.store_failed(&error)),
+            Ok(_) => Ok(Ok(beginnings.into_iter().collect())),
+            // Another projector has begun at this very moment, and its checkpoints are read next.
+            Err(ApplyError::Fenced { .. }) => Ok(Err(Step::Rebalanced)),
+            Err(error @ ApplyError::Transient(_)) => Ok(Err(self.store_failed(&error))),
             Err(error) => Err(ProjectorError::Projection(error)),
         }
     }

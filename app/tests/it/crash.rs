@@ -12,6 +12,8 @@ use rand::{Rng, SeedableRng};
 use shared::Envelope;
 use shared::event::PaymentStatus;
 use testkit::oracle::{expected_tables, order, payment, stock, user};
+use testkit::proxy::{Fault, Proxy};
+use testkit::redis::RedisServer;
 
 use crate::process::{Client, Home, Process, until};
 use crate::store::SAMPLE_EVENTS;
@@ -316,5 +318,49 @@ fn killed_within_the_append() {
     let url = format!("{}/api/v1/events", server.commands);
     assert_eq!(server.client.post_lines(&url, &body(&lines)).unwrap().0, 202);
     home.until_projected(100);
+    assert_conserved(&home, &lines);
+}
+
+/// The list in Redis, newest first, by the ids of its letters.
+fn shown(redis: &RedisServer) -> Vec<String> {
+    let letters: Vec<String> = redis.ask(&["LRANGE", "dlq", "0", "-1"]);
+    let id = |letter: &String| serde_json::from_str::<serde_json::Value>(letter).unwrap()["id"].to_string();
+    letters.iter().map(id).collect()
+}
+
+/// The transaction that holds the letters is committed, and the mirror does not show them yet, or shows them and does
+/// not know it: killed there, each letter stands in the list once.
+#[test]
+fn killed_between_the_transaction_and_the_mirror() {
+    let Some(redis) = RedisServer::start(&[]) else { return };
+    let wire = Proxy::to(&format!("127.0.0.1:{}", redis.port()));
+    let url = format!("redis://{}", wire.address());
+    let home = Home::new();
+    let mut lines = Vec::new();
+    // Nothing arrives; requests arrive and no answer comes back; the answers break off after some bytes.
+    for fault in [Fault::Stall, Fault::CutAfter(0), Fault::CutAfter(40), Fault::CutAfter(400)] {
+        let server = home.start(&[NO_SAMPLE, ("REDIS_URL", &url)]);
+        wire.set(fault);
+        let number = lines.len();
+        let more: Vec<_> = (number..number + 5)
+            .map(|number| Line { text: format!("no event {number}").into_bytes(), event: None })
+            .collect();
+        let events = format!("{}/api/v1/events", server.commands);
+        assert_eq!(server.client.post_lines(&events, &body(&more)).unwrap().0, 202);
+        lines.extend(more);
+        let letters = i64::try_from(lines.len()).unwrap();
+        until("the letters are kept", || {
+            (home.count("SELECT COUNT(*) FROM dead_letters") == letters).then_some(())
+        });
+        server.process.kill();
+        wire.set(Fault::Cut);
+        wire.set(Fault::None);
+    }
+    let _server = home.start(&[NO_SAMPLE, ("REDIS_URL", &url)]);
+    until("every letter is shown", || (shown(&redis).len() >= lines.len()).then_some(()));
+    home.until_projected(home.records());
+    let list = shown(&redis);
+    let different: BTreeSet<_> = list.iter().collect();
+    assert_eq!((list.len(), different.len()), (lines.len(), lines.len()), "each once");
     assert_conserved(&home, &lines);
 }
