@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context;
 use read_side::read_model::ReadModel;
+use shared::http::Serving;
 use shared::metrics::Metrics;
 use shared::settings::ReadModelUrl;
 use tokio::net::TcpListener;
@@ -71,22 +72,23 @@ impl Listeners {
 /// A [`crate::UsageError`] for what can be mended by another setting; anything else that a role cannot go on from.
 pub async fn run(settings: Settings, roles: Roles) -> anyhow::Result<()> {
     let stop = shared::shutdown::on_signal().context("signal handlers")?;
+    let serving = Serving::new(&settings.http).map_err(usage)?;
     let listeners = Listeners::bind(&settings, roles).await?;
     let metrics = Metrics::new();
     let mut tasks = JoinSet::new();
-    let banner = Banner::of(&listeners, &settings, roles);
+    let banner = Banner::of(&listeners, &settings, roles, serving.scheme());
     let write_side = if roles.write_side { Some(open_write_side(&settings, &metrics)?) } else { None };
     if let Some((log, projector)) = write_side {
-        start_write_side(&mut tasks, &settings, roles, log, projector, &metrics, listeners.commands, &stop)
-            .await?;
+        let commands = listeners.commands.map(|listener| (listener, serving.clone()));
+        start_write_side(&mut tasks, &settings, roles, log, projector, &metrics, commands, &stop).await?;
     }
     if let Some(listener) = listeners.queries {
         let read_model = ReadModel::open(&settings.read_model(), metrics.clone()).map_err(usage)?;
-        let router = read_side::http::router(read_model, &metrics);
-        spawn_server(&mut tasks, listener, router, &stop);
+        let router = read_side::http::router(read_model, &settings.read, &metrics);
+        spawn_server(&mut tasks, listener, &serving, router, &stop);
     }
     if let Some(listener) = listeners.metrics {
-        spawn_server(&mut tasks, listener, shared::http::metrics_routes(&metrics), &stop);
+        spawn_server(&mut tasks, listener, &serving.plain(), shared::http::metrics_routes(&metrics), &stop);
     }
     banner.print();
     wait(tasks, &stop).await
@@ -134,7 +136,7 @@ async fn start_write_side(
     log: EventLog,
     projector: Projector,
     metrics: &Metrics,
-    listener: Option<TcpListener>,
+    commands: Option<(TcpListener, Serving)>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let thread = ProjectorThread::start(projector, stop.clone()).context("projector thread")?;
@@ -159,10 +161,10 @@ async fn start_write_side(
         report::run(&watched, &letters, &reported, &ticking).await;
         Ok(())
     });
-    if let Some(listener) = listener {
+    if let Some((listener, serving)) = commands {
         let write_side =
             WriteSide { log, progress, read_model: settings.read_model(), metrics: metrics.clone() };
-        spawn_server(tasks, listener, write_side::http::router(write_side), stop);
+        spawn_server(tasks, listener, &serving, write_side::http::router(write_side), stop);
     }
     Ok(())
 }
@@ -170,11 +172,15 @@ async fn start_write_side(
 fn spawn_server(
     tasks: &mut JoinSet<anyhow::Result<()>>,
     listener: TcpListener,
+    serving: &Serving,
     router: axum::Router,
     stop: &CancellationToken,
 ) {
-    let stop = stop.clone();
-    tasks.spawn(async move { shared::http::serve(listener, router, stop).await.context("HTTP server") });
+    let server = serving.clone().run(listener, router, stop.clone());
+    tasks.spawn(async move {
+        server.await;
+        Ok(())
+    });
 }
 
 /// `millrace migrate`
@@ -216,15 +222,15 @@ struct Banner {
 }
 
 impl Banner {
-    fn of(listeners: &Listeners, settings: &Settings, roles: Roles) -> Self {
-        let url = |listener: &Option<TcpListener>| {
+    fn of(listeners: &Listeners, settings: &Settings, roles: Roles, scheme: &str) -> Self {
+        let url = |scheme: &str, listener: &Option<TcpListener>| {
             let address = listener.as_ref()?.local_addr().ok()?;
-            Some(format!("http://{}", address.to_string().replace("0.0.0.0", "127.0.0.1")))
+            Some(format!("{scheme}://{}", address.to_string().replace("0.0.0.0", "127.0.0.1")))
         };
         Self {
-            queries: url(&listeners.queries),
-            commands: url(&listeners.commands),
-            metrics: url(&listeners.metrics),
+            queries: url(scheme, &listeners.queries),
+            commands: url(scheme, &listeners.commands),
+            metrics: url("http", &listeners.metrics),
             sample: roles.shop && settings.sample == Switch::On && !settings.no_sample,
         }
     }

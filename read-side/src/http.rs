@@ -2,39 +2,29 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::middleware;
+use axum::response::Response;
 use axum::routing::get;
+pub(crate) use shared::http::page;
 use shared::http::{finish, readiness};
 use shared::metrics::Metrics;
 
+use crate::config::ReadConfig;
+use crate::consistency::{Consistency, read_your_writes};
 use crate::read_model::ReadModel;
 use crate::{graphql, rest};
 
 /// REST, GraphQL, `/ready`, the page at `/`, and what every service has.
-pub fn router(read_model: ReadModel, metrics: &Metrics) -> Router {
+pub fn router(read_model: ReadModel, config: &ReadConfig, metrics: &Metrics) -> Router {
     let own = Router::new()
         .route("/", get(async || page(include_str!("http/landing.html"))))
         .route("/ready", get(ready))
         .with_state(read_model.clone());
-    let router = own.merge(rest::routes(read_model.clone())).merge(graphql::routes(read_model, metrics));
-    finish(router, metrics)
-}
-
-/// An HTML page of our own: it may run what it contains and ask this server, nothing else.
-pub(crate) fn page(html: &'static str) -> Response {
-    const POLICY: &str =
-        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
-    page_with_policy(html, POLICY)
-}
-
-/// An HTML page with a content security policy.
-pub(crate) fn page_with_policy(html: &'static str, policy: &'static str) -> Response {
-    let headers: [(HeaderName, HeaderValue); 2] = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
-    ];
-    (headers, html).into_response()
+    let consistency = Consistency::new(read_model.clone(), config.consistency_wait);
+    let views = rest::routes(read_model.clone())
+        .merge(graphql::routes(read_model, metrics))
+        .route_layer(middleware::from_fn_with_state(consistency, read_your_writes));
+    finish(own.merge(views), metrics)
 }
 
 async fn ready(State(read_model): State<ReadModel>) -> Response {

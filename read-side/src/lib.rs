@@ -4,6 +4,7 @@
 //! writes: connections are opened read-only, and this crate knows nothing of the write side.
 
 pub mod config;
+pub mod consistency;
 pub mod graphql;
 pub mod http;
 pub mod read_model;

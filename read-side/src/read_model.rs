@@ -6,6 +6,7 @@
 
 pub mod sqlite;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,6 +24,9 @@ pub enum ReadModel {
     /// A file beside the process.
     Sqlite(Arc<sqlite::SqliteReadModel>),
 }
+
+/// By topic and partition, the offset up to which, not including it, everything is projected.
+pub type Checkpoints = HashMap<Box<str>, HashMap<i32, i64>>;
 
 /// Why the read model cannot be opened. One line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +126,13 @@ impl ReadModel {
     pub async fn inventory(&self, skus: &[Sku]) -> Result<Vec<InventoryItem>, ReadError> {
         match self {
             Self::Sqlite(tables) => tables.inventory(skus),
+        }
+    }
+
+    /// How far every partition of every topic is projected.
+    pub async fn checkpoints(&self) -> Result<Checkpoints, ReadError> {
+        match self {
+            Self::Sqlite(tables) => tables.checkpoints(),
         }
     }
 

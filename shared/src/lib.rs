@@ -3,6 +3,7 @@
 //! Pure modules (`event`, `envelope`, `id`, `amount`, `timestamp`, `text`, `record`) do no IO.
 
 pub mod amount;
+pub mod consistency;
 pub mod envelope;
 pub mod event;
 pub mod http;

@@ -18,7 +18,7 @@ use shared::sql;
 use shared::sqlite::{ErrorClass, READ_MODEL_SCHEMA, classify, open_reader};
 use shared::{Amount, Timestamp};
 
-use super::{OpenError, ReadError};
+use super::{Checkpoints, OpenError, ReadError};
 use crate::view::{InventoryItem, Items, Order, Payment, User};
 
 /// Page cache of each connection.
@@ -33,6 +33,7 @@ const ORDERS: &str = sql!("sqlite/read_model/orders.sql");
 const RECENT_ORDERS: &str = sql!("sqlite/read_model/recent_orders.sql");
 const RECENT_USERS: &str = sql!("sqlite/read_model/recent_users.sql");
 const INVENTORY: &str = sql!("sqlite/read_model/inventory.sql");
+const CHECKPOINTS: &str = sql!("sqlite/read_model/checkpoints.sql");
 const PING: &str = sql!("sqlite/read_model/ping.sql");
 
 /// A database file and the connections to it that wait for work.
@@ -79,6 +80,16 @@ impl SqliteReadModel {
 
     pub(super) fn inventory(&self, skus: &[Sku]) -> Result<Vec<InventoryItem>, ReadError> {
         self.query("inventory", INVENTORY, [json(skus)], inventory_item)
+    }
+
+    pub(super) fn checkpoints(&self) -> Result<Checkpoints, ReadError> {
+        let rows =
+            self.query("checkpoints", CHECKPOINTS, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let mut checkpoints = Checkpoints::new();
+        for (topic, partition, next) in rows {
+            checkpoints.entry(topic).or_default().insert(partition, next);
+        }
+        Ok(checkpoints)
     }
 
     pub(super) fn ping(&self) -> Result<(), ReadError> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
-use read_side::ReadModel;
+use read_side::{ReadConfig, ReadModel};
 use shared::metrics::Metrics;
 use shared::settings::ReadModelUrl;
 use shared::sqlite::{READ_MODEL_SCHEMA, Synchronous, migrate, open_writer};
@@ -41,7 +41,11 @@ impl ReadSide {
         drop(database(&path, include_str!("seed.sql")));
         let metrics = Metrics::new();
         let read_model = ReadModel::open(&ReadModelUrl::Sqlite(path), metrics.clone()).unwrap();
-        Self { router: read_side::http::router(read_model, &metrics), metrics, directory }
+        Self {
+            router: read_side::http::router(read_model, &ReadConfig::default(), &metrics),
+            metrics,
+            directory,
+        }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
