@@ -36,16 +36,16 @@ pub(crate) fn database(path: &Path, rows: &str) -> rusqlite::Connection {
 
 impl ReadSide {
     pub(crate) fn seeded() -> Self {
+        Self::with(&ReadConfig::default())
+    }
+
+    pub(crate) fn with(config: &ReadConfig) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("read-model.db");
         drop(database(&path, include_str!("seed.sql")));
         let metrics = Metrics::new();
         let read_model = ReadModel::open(&ReadModelUrl::Sqlite(path), metrics.clone()).unwrap();
-        Self {
-            router: read_side::http::router(read_model, &ReadConfig::default(), &metrics),
-            metrics,
-            directory,
-        }
+        Self { router: read_side::http::router(read_model, config, &metrics), metrics, directory }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
