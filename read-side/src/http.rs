@@ -5,9 +5,13 @@ use axum::extract::State;
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
+use serde_json::json;
+use shared::http::openapi::{self, Described};
 pub(crate) use shared::http::page;
 use shared::http::{finish, readiness};
 use shared::metrics::Metrics;
+
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::ReadConfig;
 use crate::consistency::{Consistency, read_your_writes};
@@ -21,10 +25,41 @@ pub fn router(read_model: ReadModel, config: &ReadConfig, metrics: &Metrics) -> 
         .route("/ready", get(ready))
         .with_state(read_model.clone());
     let consistency = Consistency::new(read_model.clone(), config.consistency_wait);
-    let views = rest::routes(read_model.clone())
+    let (views, document) =
+        OpenApiRouter::with_openapi(document()).merge(rest::routes(read_model.clone())).split_for_parts();
+    let views = views
         .merge(graphql::routes(read_model, metrics))
         .route_layer(middleware::from_fn_with_state(consistency, read_your_writes));
-    finish(own.merge(views), metrics)
+    finish(own.merge(views).merge(openapi::routes(&document)), metrics)
+}
+
+/// What no handler describes: GraphQL, which has a schema of its own, and what every service has.
+fn document() -> openapi::OpenApi {
+    let operation = json!({ "type": "object", "required": ["query"], "properties": {
+        "query": { "type": "string", "example": "{ user(id: \"customer-2\") { name } }" },
+        "operationName": { "type": ["string", "null"] },
+        "variables": { "type": ["object", "null"] },
+    }});
+    let mut document = openapi::document("Millrace read side");
+    openapi::describe(
+        &mut document,
+        [
+            Described::post("/graphql", "graphql", operation, 200, "Run a GraphQL operation"),
+            Described::get(
+                "/graphql",
+                "graphql",
+                "application/json",
+                "Run a query, or an editor for a browser",
+            ),
+            Described::get(
+                "/graphql/schema",
+                "graphql",
+                "text/plain",
+                "The schema in GraphQL's schema language",
+            ),
+        ],
+    );
+    document
 }
 
 async fn ready(State(read_model): State<ReadModel>) -> Response {

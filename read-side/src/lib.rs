@@ -7,6 +7,7 @@ pub mod config;
 pub mod consistency;
 pub mod graphql;
 pub mod http;
+pub mod page;
 pub mod read_model;
 mod rest;
 pub mod view;

@@ -3,6 +3,7 @@
 pub mod config;
 mod cors;
 mod edge;
+pub mod openapi;
 mod paced_io;
 mod page;
 mod server;

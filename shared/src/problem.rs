@@ -3,9 +3,10 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// An error answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
     /// `/problems/<kind>`: stable, for programs.
     #[serde(rename = "type")]
@@ -14,6 +15,7 @@ pub struct Problem {
     title: &'static str,
     /// The HTTP status once more.
     #[serde(serialize_with = "status_number")]
+    #[schema(value_type = u16)]
     status: StatusCode,
     /// This very case in words.
     #[serde(skip_serializing_if = "Option::is_none")]
