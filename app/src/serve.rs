@@ -82,7 +82,7 @@ pub async fn run(settings: Settings, roles: Roles) -> anyhow::Result<()> {
     }
     if let Some(listener) = listeners.queries {
         let read_model = ReadModel::open(&settings.read_model(), metrics.clone()).map_err(usage)?;
-        let router = read_side::http::router(read_model, &metrics);
+        let router = read_side::http::router(read_model, &settings.read.graphql, &metrics);
         spawn_server(&mut tasks, listener, router, &stop);
     }
     if let Some(listener) = listeners.metrics {

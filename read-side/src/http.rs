@@ -8,16 +8,18 @@ use axum::routing::get;
 use shared::http::{finish, readiness};
 use shared::metrics::Metrics;
 
+use crate::config::GraphqlConfig;
 use crate::read_model::ReadModel;
 use crate::{graphql, rest};
 
 /// REST, GraphQL, `/ready`, the page at `/`, and what every service has.
-pub fn router(read_model: ReadModel, metrics: &Metrics) -> Router {
+pub fn router(read_model: ReadModel, config: &GraphqlConfig, metrics: &Metrics) -> Router {
     let own = Router::new()
         .route("/", get(async || page(include_str!("http/landing.html"))))
         .route("/ready", get(ready))
         .with_state(read_model.clone());
-    let router = own.merge(rest::routes(read_model.clone())).merge(graphql::routes(read_model, metrics));
+    let router =
+        own.merge(rest::routes(read_model.clone())).merge(graphql::routes(read_model, config, metrics));
     finish(router, metrics)
 }
 

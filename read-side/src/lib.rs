@@ -6,6 +6,7 @@
 pub mod config;
 pub mod graphql;
 pub mod http;
+pub mod page;
 pub mod read_model;
 mod rest;
 pub mod view;

@@ -14,7 +14,9 @@ use shared::metrics::Metrics;
 use shared::problem::Problem;
 use shared::settings::ReadModelUrl;
 use shared::telemetry::chain;
+use shared::text::OrderStatus;
 
+use crate::page::Page;
 use crate::view::{InventoryItem, Order, User};
 
 /// The projected tables, read only. Clones are cheap and share their connections.
@@ -115,6 +117,40 @@ impl ReadModel {
     pub async fn recent_users(&self, limit: u32) -> Result<Vec<User>, ReadError> {
         match self {
             Self::Sqlite(tables) => tables.recent_users(limit),
+        }
+    }
+
+    /// A page of all users by when the event happened that told of them.
+    ///
+    /// As for every page: rows come in `page.direction`, by time, of the same time by id (byte by byte); the places
+    /// `newer_than` and `older_than` are left out; at most `page.limit` rows, the first in that direction.
+    pub async fn users_page(&self, page: &Page) -> Result<Vec<User>, ReadError> {
+        match self {
+            Self::Sqlite(tables) => tables.users_page(page),
+        }
+    }
+
+    /// A page of all orders by when they were placed, or of those of one status; each with its payment.
+    pub async fn orders_page(
+        &self,
+        status: Option<&OrderStatus>,
+        page: &Page,
+    ) -> Result<Vec<Order>, ReadError> {
+        match self {
+            Self::Sqlite(tables) => tables.orders_page(status, page),
+        }
+    }
+
+    /// The same page of the orders of each of these users: `page.limit` counts for each, the rows of all of them come in
+    /// one order. No id may stand twice.
+    pub async fn orders_of_users(
+        &self,
+        users: &[UserId],
+        status: Option<&OrderStatus>,
+        page: &Page,
+    ) -> Result<Vec<Order>, ReadError> {
+        match self {
+            Self::Sqlite(tables) => tables.orders_of_users(users, status, page),
         }
     }
 

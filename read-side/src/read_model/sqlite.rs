@@ -16,9 +16,11 @@ use shared::id::{InvalidId, OrderId, PaymentId, Sku, UserId};
 use shared::metrics::Metrics;
 use shared::sql;
 use shared::sqlite::{ErrorClass, READ_MODEL_SCHEMA, classify, open_reader};
+use shared::text::OrderStatus;
 use shared::{Amount, Timestamp};
 
 use super::{OpenError, ReadError};
+use crate::page::{Direction, Page};
 use crate::view::{InventoryItem, Items, Order, Payment, User};
 
 /// Page cache of each connection.
@@ -32,6 +34,14 @@ const USERS: &str = sql!("sqlite/read_model/users.sql");
 const ORDERS: &str = sql!("sqlite/read_model/orders.sql");
 const RECENT_ORDERS: &str = sql!("sqlite/read_model/recent_orders.sql");
 const RECENT_USERS: &str = sql!("sqlite/read_model/recent_users.sql");
+const USERS_PAGE_NEWEST: &str = sql!("sqlite/read_model/users_page_newest.sql");
+const USERS_PAGE_OLDEST: &str = sql!("sqlite/read_model/users_page_oldest.sql");
+const ORDERS_PAGE_NEWEST: &str = sql!("sqlite/read_model/orders_page_newest.sql");
+const ORDERS_PAGE_OLDEST: &str = sql!("sqlite/read_model/orders_page_oldest.sql");
+const ORDERS_PAGE_OF_STATUS_NEWEST: &str = sql!("sqlite/read_model/orders_page_of_status_newest.sql");
+const ORDERS_PAGE_OF_STATUS_OLDEST: &str = sql!("sqlite/read_model/orders_page_of_status_oldest.sql");
+const ORDERS_OF_USERS_NEWEST: &str = sql!("sqlite/read_model/orders_of_users_newest.sql");
+const ORDERS_OF_USERS_OLDEST: &str = sql!("sqlite/read_model/orders_of_users_oldest.sql");
 const INVENTORY: &str = sql!("sqlite/read_model/inventory.sql");
 const PING: &str = sql!("sqlite/read_model/ping.sql");
 
@@ -75,6 +85,38 @@ impl SqliteReadModel {
 
     pub(super) fn recent_users(&self, limit: u32) -> Result<Vec<User>, ReadError> {
         self.query("recent_users", RECENT_USERS, [limit], user)
+    }
+
+    pub(super) fn users_page(&self, page: &Page) -> Result<Vec<User>, ReadError> {
+        let sql = by_direction(page, USERS_PAGE_NEWEST, USERS_PAGE_OLDEST);
+        self.query("users_page", sql, bounds(page), user)
+    }
+
+    pub(super) fn orders_page(
+        &self,
+        status: Option<&OrderStatus>,
+        page: &Page,
+    ) -> Result<Vec<Order>, ReadError> {
+        let (older, older_id, newer, newer_id, limit) = bounds(page);
+        let Some(status) = status.map(OrderStatus::as_str) else {
+            let sql = by_direction(page, ORDERS_PAGE_NEWEST, ORDERS_PAGE_OLDEST);
+            return self.query("orders_page", sql, bounds(page), order);
+        };
+        let sql = by_direction(page, ORDERS_PAGE_OF_STATUS_NEWEST, ORDERS_PAGE_OF_STATUS_OLDEST);
+        self.query("orders_page", sql, (older, older_id, newer, newer_id, limit, status), order)
+    }
+
+    pub(super) fn orders_of_users(
+        &self,
+        users: &[UserId],
+        status: Option<&OrderStatus>,
+        page: &Page,
+    ) -> Result<Vec<Order>, ReadError> {
+        let sql = by_direction(page, ORDERS_OF_USERS_NEWEST, ORDERS_OF_USERS_OLDEST);
+        let (older, older_id, newer, newer_id, limit) = bounds(page);
+        let status = status.map(OrderStatus::as_str);
+        let parameters = (older, older_id, newer, newer_id, limit, status, json(users));
+        self.query("orders_of_users", sql, parameters, order)
     }
 
     pub(super) fn inventory(&self, skus: &[Sku]) -> Result<Vec<InventoryItem>, ReadError> {
@@ -135,6 +177,24 @@ fn check_version(path: &Path, found: usize) -> Result<(), OpenError> {
         std::cmp::Ordering::Equal => Ok(()),
         std::cmp::Ordering::Greater => Err(OpenError::FromTheFuture { path, found, known }),
     }
+}
+
+/// A statement cannot have its order as a parameter.
+fn by_direction(page: &Page, newest: &'static str, oldest: &'static str) -> &'static str {
+    match page.direction {
+        Direction::NewestFirst => newest,
+        Direction::OldestFirst => oldest,
+    }
+}
+
+/// The first five parameters of a page: the older and the newer place, each as time and id, and the limit. Without a
+/// bound every row lies between.
+fn bounds(page: &Page) -> (i64, &str, i64, &str, u32) {
+    let (older, older_id) =
+        page.newer_than.as_ref().map_or((i64::MIN, ""), |place| (place.micros, &*place.id));
+    let (newer, newer_id) =
+        page.older_than.as_ref().map_or((i64::MAX, ""), |place| (place.micros, &*place.id));
+    (older, older_id, newer, newer_id, page.limit)
 }
 
 /// Many ids as the one parameter that `json_each` takes apart.
@@ -250,6 +310,14 @@ mod tests {
                 ],
             ),
             (RECENT_USERS, vec!["SCAN u USING INDEX users_recent"]),
+            (USERS_PAGE_NEWEST, vec!["SEARCH u USING INDEX users_recent ("]),
+            (USERS_PAGE_OLDEST, vec!["SEARCH u USING INDEX users_recent ("]),
+            (ORDERS_PAGE_NEWEST, vec!["SEARCH o USING INDEX orders_placed (", "SEARCH p USING PRIMARY KEY"]),
+            (ORDERS_PAGE_OLDEST, vec!["SEARCH o USING INDEX orders_placed (", "SEARCH p USING PRIMARY KEY"]),
+            (ORDERS_PAGE_OF_STATUS_NEWEST, vec!["SEARCH o USING INDEX orders_of_status (status=? AND"]),
+            (ORDERS_PAGE_OF_STATUS_OLDEST, vec!["SEARCH o USING INDEX orders_of_status (status=? AND"]),
+            (ORDERS_OF_USERS_NEWEST, vec!["SEARCH r USING COVERING INDEX orders_of_user (user_id=? AND"]),
+            (ORDERS_OF_USERS_OLDEST, vec!["SEARCH r USING COVERING INDEX orders_of_user (user_id=? AND"]),
             (INVENTORY, vec!["SEARCH i USING PRIMARY KEY"]),
         ] {
             let plan = plan(&connection, sql);

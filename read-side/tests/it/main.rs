@@ -5,6 +5,8 @@
 mod graphql;
 mod guards;
 mod open;
+mod pages;
+mod persisted;
 mod rest;
 mod seed;
 mod shapes;
