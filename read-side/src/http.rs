@@ -28,7 +28,7 @@ pub fn router(read_model: ReadModel, config: &ReadConfig, metrics: &Metrics) -> 
     let (views, document) =
         OpenApiRouter::with_openapi(document()).merge(rest::routes(read_model.clone())).split_for_parts();
     let views = views
-        .merge(graphql::routes(read_model, metrics))
+        .merge(graphql::routes(read_model, &config.graphql, metrics))
         .route_layer(middleware::from_fn_with_state(consistency, read_your_writes));
     finish(own.merge(views).merge(openapi::routes(&document)), metrics)
 }

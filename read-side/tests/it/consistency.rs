@@ -15,7 +15,7 @@ const SHORT: Duration = Duration::from_millis(30);
 const READERS: usize = 1_000;
 
 fn waiting(wait: Duration) -> ReadSide {
-    ReadSide::with(&ReadConfig { consistency_wait: wait, ..ReadConfig::default() })
+    ReadSide::reading(&ReadConfig { consistency_wait: wait, ..ReadConfig::default() })
 }
 
 /// Moves the checkpoint as a projector does, from another connection.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
+use read_side::config::GraphqlConfig;
 use read_side::{ReadConfig, ReadModel};
 use shared::metrics::Metrics;
 use shared::settings::ReadModelUrl;
@@ -36,10 +37,16 @@ pub(crate) fn database(path: &Path, rows: &str) -> rusqlite::Connection {
 
 impl ReadSide {
     pub(crate) fn seeded() -> Self {
-        Self::with(&ReadConfig::default())
+        Self::reading(&ReadConfig::default())
     }
 
-    pub(crate) fn with(config: &ReadConfig) -> Self {
+    /// With other settings of GraphQL than those that nobody has set.
+    pub(crate) fn with(config: &GraphqlConfig) -> Self {
+        Self::reading(&ReadConfig { graphql: config.clone(), ..ReadConfig::default() })
+    }
+
+    /// With other settings than those that nobody has set.
+    pub(crate) fn reading(config: &ReadConfig) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("read-model.db");
         drop(database(&path, include_str!("seed.sql")));
