@@ -2,6 +2,7 @@
 
 mod commands;
 mod dead_letters;
+mod openapi;
 
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ pub fn router(write_side: WriteSide) -> Router {
         .route("/api/v1/dlq/stats", get(dead_letters::stats))
         .route("/api/v1/replay", post(dead_letters::replay))
         .with_state(Arc::new(write_side));
-    shared::http::finish(routes, &metrics)
+    shared::http::finish(routes.merge(shared::http::openapi::routes(&openapi::write_side())), &metrics)
 }
 
 /// What is here, for a person.

@@ -5,6 +5,7 @@
 mod accepted;
 mod dead_letters;
 mod events;
+mod openapi;
 mod operations;
 mod refused;
 
