@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, FromArgMatches, ValueEnum, value_parser};
 use shared::settings::duration;
 
+use crate::access::ReadTokens;
 use crate::graphql::TrustedDocuments;
 
 /// The most that GRAPHQL_PAGE_MAX can be set to.
@@ -21,6 +22,10 @@ pub struct ReadConfig {
     /// How long a read with a Consistency-Token waits for what was written
     #[arg(long, env = "CONSISTENCY_WAIT", value_name = "TIME", default_value = "2s", value_parser = duration, global = true)]
     pub consistency_wait: Duration,
+
+    /// File of tokens, one a line; with it, REST and GraphQL answer only who brings one of them as a bearer
+    #[arg(long, env = "READ_TOKENS_FILE", value_name = "FILE", value_parser = ReadTokens::load, global = true)]
+    pub read_tokens_file: Option<ReadTokens>,
 
     /// What GraphQL offers, and how much of it one request may ask for.
     #[command(flatten)]

@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::config::ReadConfig;
 use crate::consistency::{Consistency, read_your_writes};
 use crate::read_model::ReadModel;
-use crate::{graphql, rest};
+use crate::{access, graphql, rest};
 
 /// REST, GraphQL, `/ready`, the page at `/`, and what every service has.
 pub fn router(read_model: ReadModel, config: &ReadConfig, metrics: &Metrics) -> Router {
@@ -30,6 +30,7 @@ pub fn router(read_model: ReadModel, config: &ReadConfig, metrics: &Metrics) -> 
     let views = views
         .merge(graphql::routes(read_model, &config.graphql, metrics))
         .route_layer(middleware::from_fn_with_state(consistency, read_your_writes));
+    let views = access::guard(views, config.read_tokens_file.as_ref());
     finish(own.merge(views).merge(openapi::routes(&document)), metrics)
 }
 
