@@ -117,6 +117,17 @@ impl ReadModel {
         }
     }
 
+    /// A user with the last `limit` orders, each with its payment; newest first.
+    pub async fn user_with_orders(
+        &self,
+        id: &UserId,
+        limit: u32,
+    ) -> Result<Option<(User, Vec<Order>)>, ReadError> {
+        match self {
+            Self::Sqlite(tables) => tables.user_with_orders(id, limit),
+        }
+    }
+
     /// The `limit` users created last, newest first.
     pub async fn recent_users(&self, limit: u32) -> Result<Vec<User>, ReadError> {
         match self {

@@ -78,10 +78,9 @@ async fn user(
     id: Result<Path<String>, PathRejection>,
     _: NoParameters,
 ) -> Result<Response, Problem> {
-    let ids = [parse_id("user id", id, UserId::parse)?];
-    let users = read_model.users(&ids).await.map_err(ReadError::into_problem)?;
-    let user = users.into_iter().next().ok_or_else(|| unknown("user", ids[0].as_str()))?;
-    let orders = read_model.recent_orders(&ids, RECENT_ORDERS).await.map_err(ReadError::into_problem)?;
+    let id = parse_id("user id", id, UserId::parse)?;
+    let found = read_model.user_with_orders(&id, RECENT_ORDERS).await.map_err(ReadError::into_problem)?;
+    let (user, orders) = found.ok_or_else(|| unknown("user", id.as_str()))?;
     let recent_orders = orders.into_iter().map(OrderWithPayment::from).collect();
     Ok(json(StatusCode::OK, &UserWithOrders { user, recent_orders }))
 }

@@ -33,6 +33,7 @@ const IDLE_MAX: usize = 16;
 const USERS: &str = sql!("sqlite/read_model/users.sql");
 const ORDERS: &str = sql!("sqlite/read_model/orders.sql");
 const RECENT_ORDERS: &str = sql!("sqlite/read_model/recent_orders.sql");
+const USER_WITH_ORDERS: &str = sql!("sqlite/read_model/user_with_orders.sql");
 const RECENT_USERS: &str = sql!("sqlite/read_model/recent_users.sql");
 const USERS_PAGE_NEWEST: &str = sql!("sqlite/read_model/users_page_newest.sql");
 const USERS_PAGE_OLDEST: &str = sql!("sqlite/read_model/users_page_oldest.sql");
@@ -73,7 +74,7 @@ impl SqliteReadModel {
     }
 
     pub(super) fn users(&self, ids: &[UserId]) -> Result<Vec<User>, ReadError> {
-        self.query("users", USERS, [json(ids)], user)
+        self.query("users", USERS, [json(ids)], |row| user(row, 0))
     }
 
     pub(super) fn orders(&self, ids: &[OrderId]) -> Result<Vec<Order>, ReadError> {
@@ -84,13 +85,30 @@ impl SqliteReadModel {
         self.query("recent_orders", RECENT_ORDERS, (json(users), limit), order)
     }
 
+    pub(super) fn user_with_orders(
+        &self,
+        id: &UserId,
+        limit: u32,
+    ) -> Result<Option<(User, Vec<Order>)>, ReadError> {
+        let mut whose = None;
+        let orders = self.query("user_with_orders", USER_WITH_ORDERS, (id.as_str(), limit), |row| {
+            if whose.is_none() {
+                whose = Some(user(row, 13)?);
+            }
+            // The outer join says with NULL that there is no order.
+            let has_order = row.get_ref(0)?.as_str_or_null().map_err(|error| unreadable(0, error))?.is_some();
+            has_order.then(|| order(row)).transpose()
+        })?;
+        Ok(whose.map(|user| (user, orders.into_iter().flatten().collect())))
+    }
+
     pub(super) fn recent_users(&self, limit: u32) -> Result<Vec<User>, ReadError> {
-        self.query("recent_users", RECENT_USERS, [limit], user)
+        self.query("recent_users", RECENT_USERS, [limit], |row| user(row, 0))
     }
 
     pub(super) fn users_page(&self, page: &Page) -> Result<Vec<User>, ReadError> {
         let sql = by_direction(page, USERS_PAGE_NEWEST, USERS_PAGE_OLDEST);
-        self.query("users_page", sql, bounds(page), user)
+        self.query("users_page", sql, bounds(page), |row| user(row, 0))
     }
 
     pub(super) fn orders_page(
@@ -144,7 +162,7 @@ impl SqliteReadModel {
         operation: &str,
         sql: &str,
         parameters: impl Params,
-        view: fn(&Row<'_>) -> rusqlite::Result<T>,
+        view: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, ReadError> {
         let started = Instant::now();
         let rows = self.rows(sql, parameters, view);
@@ -160,7 +178,7 @@ impl SqliteReadModel {
         &self,
         sql: &str,
         parameters: impl Params,
-        view: fn(&Row<'_>) -> rusqlite::Result<T>,
+        view: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Vec<T>> {
         let idle = self.idle().pop();
         let connection = idle.map_or_else(|| open_reader(&self.path, CACHE_BYTES, MAPPED_BYTES), Ok)?;
@@ -213,12 +231,13 @@ fn json(ids: &[impl serde::Serialize]) -> String {
     serde_json::to_string(ids).expect("ids always serialise")
 }
 
-fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+/// The columns from `first` on.
+fn user(row: &Row<'_>, first: usize) -> rusqlite::Result<User> {
     Ok(User {
-        user_id: id(row, 0, UserId::parse)?,
-        name: row.get(1)?,
-        email: row.get(2)?,
-        created_at: timestamp(3, row.get(3)?)?,
+        user_id: id(row, first, UserId::parse)?,
+        name: row.get(first + 1)?,
+        email: row.get(first + 2)?,
+        created_at: timestamp(first + 3, row.get(first + 3)?)?,
     })
 }
 
@@ -317,6 +336,14 @@ mod tests {
                 vec![
                     "SEARCH o USING PRIMARY KEY",
                     "SEARCH r USING COVERING INDEX orders_of_user (user_id=?)",
+                    "SEARCH p USING PRIMARY KEY",
+                ],
+            ),
+            (
+                USER_WITH_ORDERS,
+                vec![
+                    "SEARCH u USING PRIMARY KEY",
+                    "SEARCH o USING INDEX orders_of_user (user_id=?)",
                     "SEARCH p USING PRIMARY KEY",
                 ],
             ),
