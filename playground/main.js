@@ -19,13 +19,13 @@ const examples = [
   }
 }`,
   `query UsersBatch {
-  users(ids: ["customer-2", "customer-59"]) {
+  usersById(ids: ["customer-2", "customer-59"]) {
     name
     recentOrders { orderId amount }
   }
 }`,
   `query InventoryItem {
-  inventoryItem(sku: "track-2") { quantity }
+  inventory(sku: "track-2") { quantity }
 }`,
 ];
 

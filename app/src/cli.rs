@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use read_side::config::ReadConfig;
+use shared::http::config::HttpConfig;
 use shared::redis::RedisUrl;
 use shared::secret::Secret;
 use shared::settings::{InvalidSetting, ReadModelUrl, duration, listen_addr};
@@ -86,6 +87,9 @@ pub struct Settings {
     #[arg(long, env = "EVENT_RATE", value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1_000_000), global = true)]
     pub event_rate: u32,
 
+    /// What every HTTP port bears.
+    #[command(flatten)]
+    pub http: HttpConfig,
     /// Where commands are taken.
     #[command(flatten)]
     pub commands: CommandConfig,

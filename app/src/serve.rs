@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use read_side::read_model::ReadModel;
 use shared::change_feed::ChangeFeed;
+use shared::http::Serving;
 use shared::metrics::Metrics;
 use shared::settings::ReadModelUrl;
 use tokio::net::TcpListener;
@@ -79,23 +80,24 @@ impl Listeners {
 /// A [`crate::UsageError`] for what can be mended by another setting; anything else that a role cannot go on from.
 pub async fn run(settings: Settings, roles: Roles) -> anyhow::Result<()> {
     let stop = shared::shutdown::on_signal().context("signal handlers")?;
+    let serving = Serving::new(&settings.http).map_err(usage)?;
     let listeners = Listeners::bind(&settings, roles).await?;
     wait_for_read_model(&settings).await?;
     let metrics = Metrics::new();
     let mut tasks = JoinSet::new();
-    let banner = Banner::of(&listeners, &settings, roles);
+    let banner = Banner::of(&listeners, &settings, roles, serving.scheme());
     let write_side = if roles.write_side { Some(open_write_side(&settings, &metrics)?) } else { None };
     if let Some((log, projector)) = write_side {
-        start_write_side(&mut tasks, &settings, roles, log, projector, &metrics, listeners.commands, &stop)
-            .await?;
+        let commands = listeners.commands.map(|listener| (listener, serving.clone()));
+        start_write_side(&mut tasks, &settings, roles, log, projector, &metrics, commands, &stop).await?;
     }
     if let Some(listener) = listeners.queries {
         let read_model = ReadModel::open(&settings.read_model(), metrics.clone()).map_err(usage)?;
-        let router = read_side::http::router(read_model, &metrics);
-        spawn_server(&mut tasks, listener, router, &stop);
+        let router = read_side::http::router(read_model, &settings.read, &metrics);
+        spawn_server(&mut tasks, listener, &serving, router, &stop);
     }
     if let Some(listener) = listeners.metrics {
-        spawn_server(&mut tasks, listener, shared::http::metrics_routes(&metrics), &stop);
+        spawn_server(&mut tasks, listener, &serving.plain(), shared::http::metrics_routes(&metrics), &stop);
     }
     banner.print();
     wait(tasks, &stop).await
@@ -160,7 +162,7 @@ async fn start_write_side(
     log: EventLog,
     projector: Projector,
     metrics: &Metrics,
-    listener: Option<TcpListener>,
+    commands: Option<(TcpListener, Serving)>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let projector = projector.telling(change_feed(settings, metrics));
@@ -199,7 +201,7 @@ async fn start_write_side(
             Ok(())
         });
     }
-    if let Some(listener) = listener {
+    if let Some((listener, serving)) = commands {
         let write_side = WriteSide {
             log,
             progress,
@@ -208,7 +210,7 @@ async fn start_write_side(
             idempotency: Arc::new(idempotency_keys(settings)),
             metrics: metrics.clone(),
         };
-        spawn_server(tasks, listener, write_side::http::router(write_side), stop);
+        spawn_server(tasks, listener, &serving, write_side::http::router(write_side), stop);
     }
     Ok(())
 }
@@ -232,11 +234,15 @@ fn change_feed(settings: &Settings, metrics: &Metrics) -> ChangeFeed {
 fn spawn_server(
     tasks: &mut JoinSet<anyhow::Result<()>>,
     listener: TcpListener,
+    serving: &Serving,
     router: axum::Router,
     stop: &CancellationToken,
 ) {
-    let stop = stop.clone();
-    tasks.spawn(async move { shared::http::serve(listener, router, stop).await.context("HTTP server") });
+    let server = serving.clone().run(listener, router, stop.clone());
+    tasks.spawn(async move {
+        server.await;
+        Ok(())
+    });
 }
 
 /// `millrace migrate`
@@ -277,15 +283,15 @@ struct Banner {
 }
 
 impl Banner {
-    fn of(listeners: &Listeners, settings: &Settings, roles: Roles) -> Self {
-        let url = |listener: &Option<TcpListener>| {
+    fn of(listeners: &Listeners, settings: &Settings, roles: Roles, scheme: &str) -> Self {
+        let url = |scheme: &str, listener: &Option<TcpListener>| {
             let address = listener.as_ref()?.local_addr().ok()?;
-            Some(format!("http://{}", address.to_string().replace("0.0.0.0", "127.0.0.1")))
+            Some(format!("{scheme}://{}", address.to_string().replace("0.0.0.0", "127.0.0.1")))
         };
         Self {
-            queries: url(&listeners.queries),
-            commands: url(&listeners.commands),
-            metrics: url(&listeners.metrics),
+            queries: url(scheme, &listeners.queries),
+            commands: url(scheme, &listeners.commands),
+            metrics: url("http", &listeners.metrics),
             sample: roles.shop && settings.sample == Switch::On && !settings.no_sample,
         }
     }

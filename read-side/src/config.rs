@@ -1,11 +1,125 @@
 //! Settings of the read side alone; those that both sides read stand in `shared::settings`.
 
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, FromArgMatches, ValueEnum, value_parser};
+use shared::settings::duration;
+
+use crate::access::ReadTokens;
+use crate::graphql::TrustedDocuments;
+
+/// The most that GRAPHQL_PAGE_MAX can be set to.
+pub(crate) const GRAPHQL_PAGE_MAX: u32 = 1_000;
 
 /// Settings of the read side.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ReadConfig {
     /// API_ADDR: address of the read API (REST, GraphQL, health)
     #[arg(long, env = "API_ADDR", value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     pub api_addr: SocketAddr,
+
+    /// How long a read with a Consistency-Token waits for what was written
+    #[arg(long, env = "CONSISTENCY_WAIT", value_name = "TIME", default_value = "2s", value_parser = duration, global = true)]
+    pub consistency_wait: Duration,
+
+    /// File of tokens, one a line; with it, REST and GraphQL answer only who brings one of them as a bearer
+    #[arg(long, env = "READ_TOKENS_FILE", value_name = "FILE", value_parser = ReadTokens::load, global = true)]
+    pub read_tokens_file: Option<ReadTokens>,
+
+    /// What GraphQL offers, and how much of it one request may ask for.
+    #[command(flatten)]
+    pub graphql: GraphqlConfig,
+}
+
+/// What GraphQL offers, and how much of it one request may ask for.
+#[derive(Debug, Clone, Args)]
+pub struct GraphqlConfig {
+    /// Whether clients may ask GraphQL for its schema
+    #[arg(long, env = "GRAPHQL_INTROSPECTION", value_name = "ON", value_enum, default_value_t = Offered::On, global = true)]
+    pub graphql_introspection: Offered,
+
+    /// Whether GraphQL's errors suggest names that exist
+    #[arg(long, env = "GRAPHQL_SUGGESTIONS", value_name = "ON", value_enum, default_value_t = Offered::On, global = true)]
+    pub graphql_suggestions: Offered,
+
+    /// Whether a browser gets an editor at /graphql
+    #[arg(long, env = "GRAPHQL_EDITOR", value_name = "ON", value_enum, default_value_t = Offered::On, global = true)]
+    pub graphql_editor: Offered,
+
+    /// Folder of *.graphql files that are the only operations to be executed
+    #[arg(long, env = "GRAPHQL_TRUSTED_DOCUMENTS", value_name = "DIR", value_parser = TrustedDocuments::load, global = true)]
+    pub graphql_trusted_documents: Option<TrustedDocuments>,
+
+    /// Longest time to answer a GraphQL request
+    #[arg(long, env = "GRAPHQL_TIMEOUT", value_name = "TIME", default_value = "5s", value_parser = duration, global = true)]
+    pub graphql_timeout: Duration,
+
+    /// Largest GraphQL request
+    #[arg(long, env = "GRAPHQL_BODY_BYTES_MAX", value_name = "BYTES", default_value_t = 64 * 1024, value_parser = value_parser!(u32).range(1024..=16 * 1024 * 1024), global = true)]
+    pub graphql_body_bytes_max: u32,
+
+    /// Most words and signs of a GraphQL document
+    #[arg(long, env = "GRAPHQL_TOKENS_MAX", value_name = "N", default_value_t = 2_000, value_parser = value_parser!(u32).range(10..=1_000_000), global = true)]
+    pub graphql_tokens_max: u32,
+
+    /// Most selections of a GraphQL document once its fragments are expanded
+    #[arg(long, env = "GRAPHQL_SELECTIONS_MAX", value_name = "N", default_value_t = 5_000, value_parser = value_parser!(u32).range(10..=1_000_000), global = true)]
+    pub graphql_selections_max: u32,
+
+    /// Deepest nesting of fields of a GraphQL operation
+    #[arg(long, env = "GRAPHQL_DEPTH_MAX", value_name = "N", default_value_t = 12, value_parser = value_parser!(u32).range(1..=30), global = true)]
+    pub graphql_depth_max: u32,
+
+    /// Most aliases of a GraphQL document once its fragments are expanded
+    #[arg(long, env = "GRAPHQL_ALIASES_MAX", value_name = "N", default_value_t = 50, value_parser = value_parser!(u32).range(0..=1_000_000), global = true)]
+    pub graphql_aliases_max: u32,
+
+    /// Most directives of a GraphQL document once its fragments are expanded
+    #[arg(long, env = "GRAPHQL_DIRECTIVES_MAX", value_name = "N", default_value_t = 50, value_parser = value_parser!(u32).range(0..=1_000_000), global = true)]
+    pub graphql_directives_max: u32,
+
+    /// Most fields of a GraphQL answer, as far as the operation's arguments tell
+    #[arg(long, env = "GRAPHQL_COMPLEXITY_MAX", value_name = "N", default_value_t = 5_000, value_parser = value_parser!(u32).range(10..=1_000_000), global = true)]
+    pub graphql_complexity_max: u32,
+
+    /// Most entries of one GraphQL list
+    #[arg(long, env = "GRAPHQL_PAGE_MAX", value_name = "N", default_value_t = 100, value_parser = value_parser!(u32).range(1..=i64::from(GRAPHQL_PAGE_MAX)), global = true)]
+    pub graphql_page_max: u32,
+}
+
+/// Whether something is offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Offered {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
+
+impl Offered {
+    /// As a condition.
+    pub fn is_on(self) -> bool {
+        self == Self::On
+    }
+}
+
+impl Default for ReadConfig {
+    /// What an empty command line in an empty environment gives.
+    fn default() -> Self {
+        let command =
+            Self::augment_args(clap::Command::new("defaults")).mut_args(|arg| arg.env(None::<&str>));
+        let matches = command.get_matches_from(["defaults"]);
+        Self::from_arg_matches(&matches).expect("every setting has a default")
+    }
+}
+
+impl Default for GraphqlConfig {
+    /// What an empty command line in an empty environment gives.
+    fn default() -> Self {
+        let command =
+            Self::augment_args(clap::Command::new("defaults")).mut_args(|arg| arg.env(None::<&str>));
+        let matches = command.get_matches_from(["defaults"]);
+        Self::from_arg_matches(&matches).expect("every setting has a default")
+    }
 }

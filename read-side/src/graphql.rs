@@ -3,101 +3,223 @@
 //! A request passes, in this order: size of the body, the guard of its text, the parser, the guard of the document
 //! (skipped for documents known already), validation, depth and complexity, execution. Each stage bounds what the next has to do.
 
+mod accept;
+mod connection;
 mod documents;
+mod errors;
 mod guard;
 mod handler;
 mod inventory;
 mod loader;
+mod node;
 mod order;
 mod payment;
+mod persisted;
 mod playground;
 mod query;
 mod scalars;
 mod user;
+mod variables;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, Selection};
+use async_graphql::parser::types::{
+    DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, Selection,
+};
 use async_graphql::{
-    EmptyMutation, EmptySubscription, Error, ErrorExtensions, Request, Response, SDLExportOptions,
+    EmptyMutation, EmptySubscription, Request, Response, SDLExportOptions, ValidationMode, Value, Variables,
 };
 use axum::Router;
 use shared::metrics::Metrics;
+use tokio::task::JoinHandle;
 
-use crate::read_model::{ReadError, ReadModel};
+pub use self::persisted::TrustedDocuments;
 
-/// Deepest nesting of fields.
-const DEPTH_MAX: usize = 12;
-/// The same for a query that only asks for the schema: types within types within types are deep, but cost little.
+use self::documents::{Document, Documents};
+use self::errors::{Code, Refused};
+use self::persisted::DocumentHash;
+use crate::config::GraphqlConfig;
+use crate::read_model::ReadModel;
+
+/// Deepest nesting of a query that only asks for the schema: types within types within types are deep, but cost little.
 const INTROSPECTION_DEPTH_MAX: usize = 20;
-/// Most fields of an answer, as far as its arguments tell.
-const COMPLEXITY_MAX: usize = 2_000;
 /// Operations whose names are labels in the metrics; a label must not grow with what clients send.
-const NAMES_MEASURED: &[&str] =
-    &["InventoryItem", "IntrospectionQuery", "OrderWithUser", "UserWithOrders", "UsersBatch"];
+const NAMES_MEASURED: &[&str] = &[
+    "InventoryItem",
+    "IntrospectionQuery",
+    "OrderWithUser",
+    "Orders",
+    "UserWithOrders",
+    "Users",
+    "UsersBatch",
+];
 
 type Schema = async_graphql::Schema<query::Query, EmptyMutation, EmptySubscription>;
 
 /// The schema in GraphQL's schema language, as it is committed in `graphql/schema.graphql`.
 pub fn sdl() -> String {
     let options = SDLExportOptions::new().include_specified_by().use_space_ident();
-    build(DEPTH_MAX).sdl_with_options(options)
+    let config = GraphqlConfig::default();
+    let depth = config.graphql_depth_max as usize;
+    build(&config, depth, ValidationMode::Strict).sdl_with_options(options)
 }
 
-pub(crate) fn routes(read_model: ReadModel, metrics: &Metrics) -> Router {
-    handler::routes(Executor {
-        schema: build(DEPTH_MAX),
-        introspection: build(INTROSPECTION_DEPTH_MAX),
-        documents: Arc::default(),
-        read_model,
-        metrics: metrics.clone(),
-    })
+pub(crate) fn routes(read_model: ReadModel, config: &GraphqlConfig, metrics: &Metrics) -> Router {
+    let executor = Executor::new(read_model, config, metrics);
+    handler::routes(executor, config)
 }
 
-fn build(depth_max: usize) -> Schema {
-    Schema::build(query::Query, EmptyMutation, EmptySubscription)
-        .limit_depth(depth_max)
-        .limit_complexity(COMPLEXITY_MAX)
-        .finish()
+fn build(config: &GraphqlConfig, depth: usize, mode: ValidationMode) -> Schema {
+    let builder = Schema::build(query::Query, EmptyMutation, EmptySubscription)
+        .data(connection::PageMax(config.graphql_page_max))
+        .limit_depth(depth)
+        .limit_complexity(config.graphql_complexity_max as usize)
+        .validation_mode(mode);
+    let suggesting = config.graphql_suggestions.is_on();
+    if suggesting { builder.finish() } else { builder.disable_suggestions().finish() }
+}
+
+/// What a request asks to be executed.
+#[derive(Debug, Default)]
+struct Asked {
+    query: Option<String>,
+    hash: Option<DocumentHash>,
+    operation_name: Option<String>,
+    variables: Variables,
+}
+
+/// An answer, and how far the request came.
+struct Outcome {
+    stage: Stage,
+    response: Response,
+}
+
+/// How far a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The document was not executed, for a reason that lies in it.
+    Refused,
+    /// The document was not executed, because it is none of the trusted.
+    Forbidden,
+    /// It was executed; single fields may have failed.
+    Executed,
+    /// It took too long.
+    TimedOut,
+    /// A bug of ours.
+    Broken,
 }
 
 /// Runs operations. Cheap to clone.
 #[derive(Clone)]
-struct Executor {
-    schema: Schema,
-    /// The same schema for operations that ask for nothing but it.
+struct Executor(Arc<Inner>);
+
+struct Inner {
+    /// Validates everything.
+    strict: Schema,
+    /// The same for documents that are known to be valid: only depth and complexity are measured.
+    fast: Schema,
+    /// The same for operations that ask for nothing but the schema.
     introspection: Schema,
-    documents: Arc<documents::Documents>,
+    documents: Documents,
     read_model: ReadModel,
+    deadline: Duration,
     metrics: Metrics,
 }
 
 impl Executor {
-    async fn execute(&self, request: Request) -> Response {
-        let started = Instant::now();
-        let (name, response) = self.run(request).await;
-        self.metrics.graphql_duration.with_label_values(&[name]).observe(started.elapsed().as_secs_f64());
-        response
+    fn new(read_model: ReadModel, config: &GraphqlConfig, metrics: &Metrics) -> Self {
+        let depth = config.graphql_depth_max as usize;
+        let introspection_depth = depth.max(INTROSPECTION_DEPTH_MAX);
+        Self(Arc::new(Inner {
+            strict: build(config, depth, ValidationMode::Strict),
+            fast: build(config, depth, ValidationMode::Fast),
+            introspection: build(config, introspection_depth, ValidationMode::Strict),
+            documents: Documents::new(guard::Limits::of(config), config.graphql_trusted_documents.clone()),
+            read_model,
+            deadline: config.graphql_timeout,
+            metrics: metrics.clone(),
+        }))
     }
 
-    /// The answer, and the operation's name for the metrics.
-    async fn run(&self, mut request: Request) -> (&'static str, Response) {
-        let document = match self.documents.parse(&request.query) {
-            Ok(document) => document,
-            Err(error) => return ("invalid", Response::from_errors(vec![error])),
-        };
-        request.set_parsed_query(ExecutableDocument::clone(&document));
-        let operation = operation(&document, request.operation_name.as_deref());
-        let name = operation.map_or("other", |(name, _)| label(name));
-        let schema = match operation {
-            Some((_, operation)) if asks_only_for_the_schema(operation) => &self.introspection,
-            _ => &self.schema,
-        };
-        let loaders = Arc::new(loader::Loaders::new(self.read_model.clone()));
-        let execution = schema.execute(request.data(loaders.clone()));
-        (name, loader::drive(execution, &loaders).await)
+    /// The document that a request sends or names.
+    fn find(&self, asked: &Asked) -> Result<Arc<Document>, Refused> {
+        let found = self.0.documents.find(asked.query.as_deref(), asked.hash);
+        found.inspect_err(|_| self.measure("invalid", Duration::ZERO))
     }
+
+    /// Executes in a task of its own: a client that hangs up does not cancel what has begun in the database, and a
+    /// panic is an answer. What takes too long is answered as such and goes on to its own end, for each part of it is
+    /// bounded.
+    async fn execute(&self, document: Arc<Document>, asked: Asked) -> Outcome {
+        let started = Instant::now();
+        let operation = operation(&document.parsed, asked.operation_name.as_deref());
+        let name = operation.map_or("other", |(name, _)| label(name));
+        let executor = self.clone();
+        let task = tokio::spawn(async move { executor.run(&document, asked).await });
+        let outcome = ended(task, self.0.deadline).await;
+        self.measure(name, started.elapsed());
+        outcome
+    }
+
+    async fn run(&self, document: &Document, asked: Asked) -> Outcome {
+        let mut request = Request::new(asked.query.unwrap_or_default()).variables(asked.variables);
+        request.operation_name = asked.operation_name;
+        request.set_parsed_query(document.parsed.clone());
+        let schema = self.schema(document, &request);
+        let loaders = Arc::new(loader::Loaders::new(self.0.read_model.clone()));
+        let mut response = loader::drive(schema.execute(request.data(loaders.clone())), &loaders).await;
+        errors::finish(&mut response);
+        let stage = if was_executed(&response) { Stage::Executed } else { Stage::Refused };
+        if stage == Stage::Executed {
+            document.note_that_it_is_valid();
+        }
+        Outcome { stage, response }
+    }
+
+    fn schema(&self, document: &Document, request: &Request) -> &Schema {
+        match operation(&document.parsed, request.operation_name.as_deref()) {
+            Some((_, operation)) if asks_only_for_the_schema(operation) => &self.0.introspection,
+            Some((_, operation))
+                if document.is_known_to_be_valid() && variables::fit(operation, &request.variables) =>
+            {
+                &self.0.fast
+            }
+            _ => &self.0.strict,
+        }
+    }
+
+    fn measure(&self, name: &str, took: Duration) {
+        self.0.metrics.graphql_duration.with_label_values(&[name]).observe(took.as_secs_f64());
+    }
+}
+
+/// What came of a task, or what is answered for it.
+async fn ended(task: JoinHandle<Outcome>, deadline: Duration) -> Outcome {
+    match tokio::time::timeout(deadline, task).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(panic)) => Outcome::failed(Stage::Broken, Refused::internal(&panic.to_string())),
+        Err(_) => {
+            let words = format!("The request took longer than {deadline:?}.");
+            Outcome::failed(Stage::TimedOut, Refused::new(Code::TimedOut, words))
+        }
+    }
+}
+
+impl Outcome {
+    fn refused(refused: Refused) -> Self {
+        let stage = if refused.code == Code::NotTrusted { Stage::Forbidden } else { Stage::Refused };
+        Self::failed(stage, refused)
+    }
+
+    fn failed(stage: Stage, refused: Refused) -> Self {
+        Self { stage, response: refused.into_response() }
+    }
+}
+
+/// Errors of execution have a path; a document that failed before has none, and no data.
+fn was_executed(answer: &Response) -> bool {
+    answer.data != Value::Null || answer.errors.iter().any(|error| !error.path.is_empty())
 }
 
 /// The operation that is going to run and its name; none when the library is going to refuse the request.
@@ -114,6 +236,12 @@ fn operation<'a>(
     }
 }
 
+/// What the request asks for: to read, to change, or to be told of changes.
+fn kind(document: &Document, asked: &Asked) -> OperationType {
+    let operation = operation(&document.parsed, asked.operation_name.as_deref());
+    operation.map_or(OperationType::Query, |(_, operation)| operation.ty)
+}
+
 fn label(name: Option<&str>) -> &'static str {
     let Some(name) = name else { return "anonymous" };
     let known = NAMES_MEASURED.iter().find(|known| **known == name);
@@ -128,17 +256,18 @@ fn asks_only_for_the_schema(operation: &OperationDefinition) -> bool {
     })
 }
 
-/// An argument that cannot be accepted.
-fn invalid(message: String) -> Error {
-    Error::new(message).extend_with(|_, extensions| extensions.set("code", "INVALID_VALUE"))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Logs why a query failed and gives the error that hides it.
-fn masked(error: &ReadError) -> Error {
-    error.log();
-    let (message, code) = match error {
-        ReadError::Away(_) => ("The read model is away.", "UNAVAILABLE"),
-        ReadError::Broken(_) => ("Internal error.", "INTERNAL"),
-    };
-    Error::new(message).extend_with(|_, extensions| extensions.set("code", code))
+    #[tokio::test]
+    async fn what_hangs_or_panics_is_answered() {
+        let hanging = tokio::spawn(std::future::pending());
+        let outcome = ended(hanging, Duration::from_millis(1)).await;
+        assert_eq!(outcome.stage, Stage::TimedOut);
+        let panicking = tokio::spawn(async { panic!("a bug") });
+        let outcome = ended(panicking, Duration::from_secs(60)).await;
+        assert_eq!(outcome.stage, Stage::Broken);
+        assert_eq!(outcome.response.errors[0].message, "Internal error.");
+    }
 }

@@ -2,39 +2,65 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::middleware;
+use axum::response::Response;
 use axum::routing::get;
+use serde_json::json;
+use shared::http::openapi::{self, Described};
+pub(crate) use shared::http::page;
 use shared::http::{finish, readiness};
 use shared::metrics::Metrics;
 
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::config::ReadConfig;
+use crate::consistency::{Consistency, read_your_writes};
 use crate::read_model::ReadModel;
-use crate::{graphql, rest};
+use crate::{access, graphql, rest};
 
 /// REST, GraphQL, `/ready`, the page at `/`, and what every service has.
-pub fn router(read_model: ReadModel, metrics: &Metrics) -> Router {
+pub fn router(read_model: ReadModel, config: &ReadConfig, metrics: &Metrics) -> Router {
     let own = Router::new()
         .route("/", get(async || page(include_str!("http/landing.html"))))
         .route("/ready", get(ready))
         .with_state(read_model.clone());
-    let router = own.merge(rest::routes(read_model.clone())).merge(graphql::routes(read_model, metrics));
-    finish(router, metrics)
+    let consistency = Consistency::new(read_model.clone(), config.consistency_wait);
+    let (views, document) =
+        OpenApiRouter::with_openapi(document()).merge(rest::routes(read_model.clone())).split_for_parts();
+    let views = views
+        .merge(graphql::routes(read_model, &config.graphql, metrics))
+        .route_layer(middleware::from_fn_with_state(consistency, read_your_writes));
+    let views = access::guard(views, config.read_tokens_file.as_ref());
+    finish(own.merge(views).merge(openapi::routes(&document)), metrics)
 }
 
-/// An HTML page of our own: it may run what it contains and ask this server, nothing else.
-pub(crate) fn page(html: &'static str) -> Response {
-    const POLICY: &str =
-        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
-    page_with_policy(html, POLICY)
-}
-
-/// An HTML page with a content security policy.
-pub(crate) fn page_with_policy(html: &'static str, policy: &'static str) -> Response {
-    let headers: [(HeaderName, HeaderValue); 2] = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
-    ];
-    (headers, html).into_response()
+/// What no handler describes: GraphQL, which has a schema of its own, and what every service has.
+fn document() -> openapi::OpenApi {
+    let operation = json!({ "type": "object", "required": ["query"], "properties": {
+        "query": { "type": "string", "example": "{ user(id: \"customer-2\") { name } }" },
+        "operationName": { "type": ["string", "null"] },
+        "variables": { "type": ["object", "null"] },
+    }});
+    let mut document = openapi::document("Millrace read side");
+    openapi::describe(
+        &mut document,
+        [
+            Described::post("/graphql", "graphql", operation, 200, "Run a GraphQL operation"),
+            Described::get(
+                "/graphql",
+                "graphql",
+                "application/json",
+                "Run a query, or an editor for a browser",
+            ),
+            Described::get(
+                "/graphql/schema",
+                "graphql",
+                "text/plain",
+                "The schema in GraphQL's schema language",
+            ),
+        ],
+    );
+    document
 }
 
 async fn ready(State(read_model): State<ReadModel>) -> Response {

@@ -3,9 +3,12 @@
 //! REST and GraphQL show the same views ([`view`]), read through the same port ([`read_model`]). Nothing here ever
 //! writes: connections are opened read-only, and this crate knows nothing of the write side.
 
+pub mod access;
 pub mod config;
+pub mod consistency;
 pub mod graphql;
 pub mod http;
+pub mod page;
 pub mod read_model;
 mod rest;
 pub mod view;

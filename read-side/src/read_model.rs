@@ -7,6 +7,7 @@
 pub mod mssql;
 pub mod sqlite;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,7 +16,9 @@ use shared::metrics::Metrics;
 use shared::problem::Problem;
 use shared::settings::ReadModelUrl;
 use shared::telemetry::chain;
+use shared::text::OrderStatus;
 
+use crate::page::Page;
 use crate::view::{InventoryItem, Order, User};
 
 /// The projected tables, read only. Clones are cheap and share their connections.
@@ -26,6 +29,9 @@ pub enum ReadModel {
     /// A SQL Server database.
     Mssql(Arc<mssql::MssqlReadModel>),
 }
+
+/// By topic and partition, the offset up to which, not including it, everything is projected.
+pub type Checkpoints = HashMap<Box<str>, HashMap<i32, i64>>;
 
 /// Why the read model cannot be opened. One line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +134,17 @@ impl ReadModel {
         }
     }
 
+    /// A user with the last `limit` orders, each with its payment; newest first.
+    pub async fn user_with_orders(
+        &self,
+        id: &UserId,
+        limit: u32,
+    ) -> Result<Option<(User, Vec<Order>)>, ReadError> {
+        match self {
+            Self::Sqlite(tables) => tables.user_with_orders(id, limit),
+        }
+    }
+
     /// The `limit` users created last, newest first.
     pub async fn recent_users(&self, limit: u32) -> Result<Vec<User>, ReadError> {
         match self {
@@ -136,11 +153,52 @@ impl ReadModel {
         }
     }
 
+    /// A page of all users by when the event happened that told of them.
+    ///
+    /// As for every page: rows come in `page.direction`, by time, of the same time by id (byte by byte); the places
+    /// `newer_than` and `older_than` are left out; at most `page.limit` rows, the first in that direction.
+    pub async fn users_page(&self, page: &Page) -> Result<Vec<User>, ReadError> {
+        match self {
+            Self::Sqlite(tables) => tables.users_page(page),
+        }
+    }
+
+    /// A page of all orders by when they were placed, or of those of one status; each with its payment.
+    pub async fn orders_page(
+        &self,
+        status: Option<&OrderStatus>,
+        page: &Page,
+    ) -> Result<Vec<Order>, ReadError> {
+        match self {
+            Self::Sqlite(tables) => tables.orders_page(status, page),
+        }
+    }
+
+    /// The same page of the orders of each of these users: `page.limit` counts for each, the rows of all of them come in
+    /// one order. No id may stand twice.
+    pub async fn orders_of_users(
+        &self,
+        users: &[UserId],
+        status: Option<&OrderStatus>,
+        page: &Page,
+    ) -> Result<Vec<Order>, ReadError> {
+        match self {
+            Self::Sqlite(tables) => tables.orders_of_users(users, status, page),
+        }
+    }
+
     /// Stock by SKU.
     pub async fn inventory(&self, skus: &[Sku]) -> Result<Vec<InventoryItem>, ReadError> {
         match self {
             Self::Sqlite(tables) => tables.inventory(skus),
             Self::Mssql(tables) => tables.inventory(skus).await,
+        }
+    }
+
+    /// How far every partition of every topic is projected.
+    pub async fn checkpoints(&self) -> Result<Checkpoints, ReadError> {
+        match self {
+            Self::Sqlite(tables) => tables.checkpoints(),
         }
     }
 

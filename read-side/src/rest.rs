@@ -1,123 +1,179 @@
-//! The REST routes: one thing and what belongs to it, by id.
+//! The REST routes: one thing and what belongs to it, by id; lists stand in `rest/lists.rs`.
 //!
-//! An id that breaks the rule of DESIGN section 6 is answered 422, one that nobody has told of yet 404.
+//! An id that breaks the rule of DESIGN section 6 is answered 422, one that nobody has told of yet 404. Query parameters
+//! that a route does not have are refused: a misspelt one would otherwise be ignored in silence.
 
-use axum::Router;
+mod conditional;
+mod lists;
+
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::middleware;
 use axum::response::Response;
-use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use shared::http::json;
+use shared::http::openapi::Refusals;
 use shared::id::{InvalidId, OrderId, Sku, UserId};
 use shared::problem::Problem;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::read_model::{ReadError, ReadModel};
 use crate::view::{InventoryItem, Order, Payment, User};
 
 /// Orders shown with a user.
 const RECENT_ORDERS: u32 = 5;
-/// Most users that `/users/recent` lists, and how many when it is not told.
-const RECENT_USERS_MAX: u32 = 100;
+/// Most things that a list gives at once.
+const PAGE_MAX: u32 = 100;
+/// Users in `/users/recent` when it is not told how many.
 const RECENT_USERS: u32 = 5;
 
-/// The routes. A fixed path wins over one with a parameter: a user whose id is `recent` is found through GraphQL only.
-pub(crate) fn routes(read_model: ReadModel) -> Router {
-    Router::new()
-        .route("/users/recent", get(recent_users))
-        .route("/users/{id}", get(user))
-        .route("/orders/{id}", get(order))
-        .route("/inventory/{sku}", get(inventory_item))
+/// The routes and what they are. A fixed path wins over one with a parameter: a user whose id is `recent` is found
+/// through GraphQL only.
+pub(crate) fn routes(read_model: ReadModel) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(lists::users))
+        .routes(routes!(recent_users))
+        .routes(routes!(user))
+        .routes(routes!(lists::orders_of_user))
+        .routes(routes!(lists::orders))
+        .routes(routes!(order))
+        .routes(routes!(inventory_item))
+        .route_layer(middleware::from_fn(conditional::answer))
         .with_state(read_model)
 }
 
 /// An order as it stands in a list: its payment inside.
-#[derive(Serialize)]
-struct OrderWithPayment<'a> {
+#[derive(Serialize, ToSchema)]
+struct OrderWithPayment {
     #[serde(flatten)]
-    order: &'a Order,
-    payment: &'a Option<Payment>,
+    order: Order,
+    payment: Option<Payment>,
 }
 
+impl From<Order> for OrderWithPayment {
+    fn from(mut order: Order) -> Self {
+        let payment = order.payment.take();
+        Self { order, payment }
+    }
+}
+
+/// A user and the last orders.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct UserWithOrders {
+    user: User,
+    /// The last five, newest first.
+    recent_orders: Vec<OrderWithPayment>,
+}
+
+/// A user and their last five orders, each with its payment
+#[utoipa::path(get, path = "/users/{id}", tag = "users", params(("id" = String, Path, description = "Of the user")),
+    responses((status = 200, body = UserWithOrders), Refusals))]
 async fn user(
     State(read_model): State<ReadModel>,
     id: Result<Path<String>, PathRejection>,
+    _: NoParameters,
 ) -> Result<Response, Problem> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Answer<'a> {
-        user: &'a User,
-        recent_orders: Vec<OrderWithPayment<'a>>,
-    }
-
-    let ids = [parse_id("user id", id, UserId::parse)?];
-    let users = read_model.users(&ids).await.map_err(ReadError::into_problem)?;
-    let user = users.first().ok_or_else(|| unknown("user", ids[0].as_str()))?;
-    let orders = read_model.recent_orders(&ids, RECENT_ORDERS).await.map_err(ReadError::into_problem)?;
-    let with_payment = |order| OrderWithPayment { order, payment: &order.payment };
-    let recent_orders = orders.iter().map(with_payment).collect();
-    Ok(json(StatusCode::OK, &Answer { user, recent_orders }))
+    let id = parse_id("user id", id, UserId::parse)?;
+    let found = read_model.user_with_orders(&id, RECENT_ORDERS).await.map_err(ReadError::into_problem)?;
+    let (user, orders) = found.ok_or_else(|| unknown("user", id.as_str()))?;
+    let recent_orders = orders.into_iter().map(OrderWithPayment::from).collect();
+    Ok(json(StatusCode::OK, &UserWithOrders { user, recent_orders }))
 }
 
+/// An order with its payment beside it.
+#[derive(Serialize, ToSchema)]
+struct OrderAndPayment {
+    order: Order,
+    payment: Option<Payment>,
+}
+
+/// An order and its payment
+#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = String, Path, description = "Of the order")),
+    responses((status = 200, body = OrderAndPayment), Refusals))]
 async fn order(
     State(read_model): State<ReadModel>,
     id: Result<Path<String>, PathRejection>,
+    _: NoParameters,
 ) -> Result<Response, Problem> {
-    #[derive(Serialize)]
-    struct Answer<'a> {
-        order: &'a Order,
-        payment: &'a Option<Payment>,
-    }
-
     let ids = [parse_id("order id", id, OrderId::parse)?];
     let orders = read_model.orders(&ids).await.map_err(ReadError::into_problem)?;
-    let order = orders.first().ok_or_else(|| unknown("order", ids[0].as_str()))?;
-    let payment = &order.payment;
-    Ok(json(StatusCode::OK, &Answer { order, payment }))
+    let mut order = orders.into_iter().next().ok_or_else(|| unknown("order", ids[0].as_str()))?;
+    let payment = order.payment.take();
+    Ok(json(StatusCode::OK, &OrderAndPayment { order, payment }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct RecentUsers {
-    #[serde(default = "recent_users_default")]
-    limit: u32,
+    /// How many, 1 to 100; 5 when it is not told
+    limit: Option<u32>,
 }
 
-fn recent_users_default() -> u32 {
-    RECENT_USERS
+/// Some users.
+#[derive(Serialize, ToSchema)]
+struct Users {
+    users: Vec<User>,
 }
 
+/// The users created last, newest first
+#[utoipa::path(get, path = "/users/recent", tag = "users", params(RecentUsers),
+    responses((status = 200, body = Users), Refusals))]
 async fn recent_users(
     State(read_model): State<ReadModel>,
     parameters: Result<Query<RecentUsers>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    #[derive(Serialize)]
-    struct Answer {
-        users: Vec<User>,
-    }
-
     let Query(RecentUsers { limit }) = parameters.map_err(|error| Problem::invalid(error.body_text()))?;
-    if !(1..=RECENT_USERS_MAX).contains(&limit) {
-        return Err(Problem::invalid(format!("limit is {limit}; it must be from 1 to {RECENT_USERS_MAX}")));
-    }
+    let limit = parse_limit(limit, RECENT_USERS)?;
     let users = read_model.recent_users(limit).await.map_err(ReadError::into_problem)?;
-    Ok(json(StatusCode::OK, &Answer { users }))
+    Ok(json(StatusCode::OK, &Users { users }))
 }
 
+/// Stock of one SKU.
+#[derive(Serialize, ToSchema)]
+struct Stock {
+    item: InventoryItem,
+}
+
+/// Stock of one SKU
+#[utoipa::path(get, path = "/inventory/{sku}", tag = "inventory", params(("sku" = String, Path, description = "Of the item")),
+    responses((status = 200, body = Stock), Refusals))]
 async fn inventory_item(
     State(read_model): State<ReadModel>,
     sku: Result<Path<String>, PathRejection>,
+    _: NoParameters,
 ) -> Result<Response, Problem> {
-    #[derive(Serialize)]
-    struct Answer<'a> {
-        item: &'a InventoryItem,
-    }
-
     let skus = [parse_id("SKU", sku, Sku::parse)?];
     let items = read_model.inventory(&skus).await.map_err(ReadError::into_problem)?;
-    let item = items.first().ok_or_else(|| unknown("SKU", skus[0].as_str()))?;
-    Ok(json(StatusCode::OK, &Answer { item }))
+    let item = items.into_iter().next().ok_or_else(|| unknown("SKU", skus[0].as_str()))?;
+    Ok(json(StatusCode::OK, &Stock { item }))
+}
+
+/// For a route without query parameters.
+struct NoParameters;
+
+impl<S: Sync> FromRequestParts<S> for NoParameters {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match parts.uri.query() {
+            None | Some("") => Ok(Self),
+            Some(_) => Err(Problem::invalid("this route has no query parameters")),
+        }
+    }
+}
+
+fn parse_limit(limit: Option<u32>, default: u32) -> Result<u32, Problem> {
+    let limit = limit.unwrap_or(default);
+    if (1..=PAGE_MAX).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Problem::invalid(format!("limit is {limit}; it must be from 1 to {PAGE_MAX}")))
 }
 
 fn parse_id<T>(

@@ -7,38 +7,50 @@ use serde_json::value::RawValue;
 use shared::event::PaymentStatus;
 use shared::id::{OrderId, PaymentId, Sku, UserId};
 use shared::{Amount, Timestamp};
+use utoipa::ToSchema;
 
 /// A user, as told last.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
     /// Who.
+    #[schema(value_type = String)]
     pub user_id: UserId,
     /// What the user is called.
+    #[schema(value_type = String)]
     pub name: Box<str>,
     /// Where the user can be written to.
+    #[schema(value_type = String)]
     pub email: Box<str>,
     /// When the event happened that told of the user.
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
 }
 
 /// An order, as told last, and its payment.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
     /// Which.
+    #[schema(value_type = String)]
     pub order_id: OrderId,
     /// Who ordered; the user itself may not have arrived yet.
+    #[schema(value_type = String)]
     pub user_id: UserId,
     /// What the order costs in all.
+    #[schema(value_type = f64)]
     pub amount: Amount,
     /// Currency of the amount and of every item's price.
+    #[schema(value_type = String)]
     pub currency: Box<str>,
     /// Where the order stands.
+    #[schema(value_type = String)]
     pub status: Box<str>,
     /// When it was placed.
+    #[schema(value_type = String, format = DateTime)]
     pub placed_at: Timestamp,
     /// What was ordered.
+    #[schema(value_type = Vec<OrderItem>)]
     pub items: Items,
     /// Its payment. REST shows it beside the order or inside it, as the route says; hence not here.
     #[serde(skip)]
@@ -46,28 +58,35 @@ pub struct Order {
 }
 
 /// The one payment of an order: opened by the order, ended by what the payment provider told.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Payment {
     /// Which; unknown while the payment is pending.
+    #[schema(value_type = Option<String>)]
     pub payment_id: Option<PaymentId>,
     /// How much.
+    #[schema(value_type = f64)]
     pub amount: Amount,
     /// Of what.
+    #[schema(value_type = String)]
     pub currency: Box<str>,
     /// By which means, when that is known.
+    #[schema(value_type = Option<String>)]
     pub method: Option<Box<str>>,
     /// PENDING, SETTLED or FAILED.
+    #[schema(value_type = String)]
     pub status: PaymentStatus,
     /// When it ended; null while it is pending.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub settled_at: Option<Timestamp>,
 }
 
 /// Stock of one SKU.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InventoryItem {
     /// What.
+    #[schema(value_type = String)]
     pub sku: Sku,
     /// How many there are: the sum of all changes. Negative when more went out than came in.
     pub quantity: i64,
@@ -82,15 +101,17 @@ pub struct InventoryItem {
 pub struct Items(Box<RawValue>);
 
 /// One line of an order.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderItem {
     /// What.
+    #[schema(value_type = String)]
     pub sku: Box<str>,
     /// How many, at most [`shared::event::QUANTITY_MAX`].
     pub quantity: i32,
     /// For how much each.
     #[serde(deserialize_with = "exact_amount")]
+    #[schema(value_type = f64)]
     pub unit_price: Amount,
 }
 

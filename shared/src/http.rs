@@ -1,21 +1,37 @@
 //! What both services' HTTP has in common: serving until shutdown, health, metrics, problems for unknown routes.
 
+pub mod config;
+mod cors;
+mod edge;
+pub mod openapi;
+mod paced_io;
+mod page;
+mod server;
+mod timed_body;
+mod tls;
+
 use std::future::Future;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
 
 use crate::metrics::Metrics;
 use crate::problem::Problem;
+use edge::Edge;
+pub use page::{page, page_with_policy};
+pub use server::{Serving, Stopping};
+use timed_body::BodyTimeout;
+pub use tls::TlsError;
 
 /// A port that is taken, or an address that is not ours.
 #[derive(Debug, thiserror::Error)]
@@ -36,22 +52,21 @@ pub async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListe
     TcpListener::bind(address).await.map_err(|source| BindError { setting, address, source })
 }
 
-/// Serves until `shutdown`, then answers what has begun and returns.
+/// Serves with the default limits until `shutdown`; see [`Serving::run`].
 ///
 /// # Errors
-/// When the listener fails.
+/// None; kept for callers that serve by settings.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(shutdown.cancelled_owned())
-        .await
+    Serving::default().run(listener, router, shutdown).await;
+    Ok(())
 }
 
 /// Adds to a service's routes what every service has: `/health`, `/metrics`, RED metrics per route, problems for
-/// unknown routes, wrong methods and panics.
+/// unknown routes, wrong methods and panics, ids and careful headers on every answer, and compression.
 pub fn finish(router: Router, metrics: &Metrics) -> Router {
     router
         .merge(metrics_routes(metrics))
@@ -60,8 +75,8 @@ pub fn finish(router: Router, metrics: &Metrics) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The route has other methods")
                 .detail("the header Allow tells which")
         })
-        .layer(tower_http::catch_panic::CatchPanicLayer::custom(|_| Problem::internal().into_response()))
-        .layer(middleware::from_fn_with_state(metrics.clone(), observe))
+        .layer(CompressionLayer::new())
+        .layer(middleware::from_fn_with_state(Arc::new(Edge::new(metrics.clone())), edge::pass))
 }
 
 /// `/health` and `/metrics`, for the port that only Prometheus knows.
@@ -84,41 +99,36 @@ pub fn readiness(wrong: &[String]) -> Response {
     Problem::unavailable(wrong.join("; ")).into_response()
 }
 
-async fn observe(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let method = request.method().clone();
-    // The route's pattern, not its path: a label must not grow with what clients ask for.
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
-    let status = response.status();
-    let labels =
-        [route.as_ref().map_or("unknown", MatchedPath::as_str), method_label(&method), status.as_str()];
-    metrics.http_requests.with_label_values(&labels).inc();
-    metrics.http_duration.with_label_values(&labels).observe(started.elapsed().as_secs_f64());
-    response
-}
-
-fn method_label(method: &axum::http::Method) -> &str {
-    match method.as_str() {
-        known @ ("GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS" | "PATCH") => known,
-        _ => "other",
-    }
-}
-
 /// Reads a body of at most `limit` bytes; one that says it is longer is refused before anything is read.
 ///
 /// # Errors
-/// 413 for a longer body, 400 for one that breaks off.
+/// 413 for a longer body, 408 for one that is too slow, 400 for one that breaks off.
 pub async fn read_body(request: Request, limit: usize) -> Result<Bytes, Problem> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > limit) {
-        return Err(Problem::too_large(limit).header(header::CONNECTION, HeaderValue::from_static("close")));
+        return Err(Problem::too_large(limit).closing());
     }
-    axum::body::to_bytes(request.into_body(), limit).await.map_err(|error| {
-        let too_long =
-            std::error::Error::source(&error).is_some_and(|e| e.is::<http_body_util::LengthLimitError>());
-        if too_long { Problem::too_large(limit) } else { Problem::malformed("the body broke off") }
-    })
+    axum::body::to_bytes(request.into_body(), limit).await.map_err(|error| body_problem(&error, limit))
+}
+
+fn body_problem(error: &axum::Error, limit: usize) -> Problem {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<http_body_util::LengthLimitError>() {
+            return Problem::too_large(limit).closing();
+        }
+        if error.is::<BodyTimeout>() {
+            return Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "too-slow",
+                "The request took too long to arrive",
+            )
+            .detail(error.to_string())
+            .closing();
+        }
+        cause = error.source();
+    }
+    Problem::malformed("the body broke off")
 }
 
 /// JSON with a status.

@@ -5,6 +5,7 @@
 pub mod amount;
 pub mod change;
 pub mod change_feed;
+pub mod consistency;
 pub mod envelope;
 pub mod error_class;
 pub mod event;

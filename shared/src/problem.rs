@@ -3,9 +3,10 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// An error answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
     /// `/problems/<kind>`: stable, for programs.
     #[serde(rename = "type")]
@@ -14,6 +15,7 @@ pub struct Problem {
     title: &'static str,
     /// The HTTP status once more.
     #[serde(serialize_with = "status_number")]
+    #[schema(value_type = u16)]
     status: StatusCode,
     /// This very case in words.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,6 +48,18 @@ impl Problem {
         self
     }
 
+    /// The same with the advice to come back after so many seconds.
+    #[must_use]
+    pub fn retry_after(self, seconds: u16) -> Self {
+        self.header(header::RETRY_AFTER, seconds.into())
+    }
+
+    /// The same, after which the connection is closed: the rest of the request is not read.
+    #[must_use]
+    pub fn closing(self) -> Self {
+        self.header(header::CONNECTION, HeaderValue::from_static("close"))
+    }
+
     /// 400: the body is not JSON.
     pub fn malformed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read").detail(detail)
@@ -72,7 +86,7 @@ impl Problem {
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "A part this depends on is away")
             .detail(detail)
-            .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+            .retry_after(1)
     }
 
     /// 500: a bug of ours. Says nothing of the inside; the log does.

@@ -6,6 +6,7 @@ mod commands;
 mod dead_letters;
 mod idempotent;
 mod replay;
+mod openapi;
 
 use std::sync::Arc;
 
@@ -50,7 +51,7 @@ pub fn router(write_side: WriteSide) -> Router {
         .merge(commands(&write_side))
         .merge(guarded(token))
         .with_state(write_side);
-    shared::http::finish(routes, &metrics)
+    shared::http::finish(routes.merge(shared::http::openapi::routes(&openapi::write_side())), &metrics)
 }
 
 /// Routes that take commands.

@@ -60,7 +60,8 @@ async fn measure() -> Vec<f64> {
     };
     let commands = serve(write_side::http::router(write_side), &stop).await;
     let read_model = ReadModel::open(&url, metrics.clone()).unwrap();
-    let queries = serve(read_side::http::router(read_model, &metrics), &stop).await;
+    let queries =
+        serve(read_side::http::router(read_model, &read_side::ReadConfig::default(), &metrics), &stop).await;
     let (background, ending) = (log.clone(), stop.clone());
     let load =
         tokio::spawn(

@@ -310,6 +310,26 @@ impl Client {
         self.answer(request.body(lines.to_vec()))
     }
 
+    /// Any request, with headers both ways.
+    pub(crate) fn exchange(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Option<(u16, reqwest::header::HeaderMap, String)> {
+        let mut request = self.client.request(method.parse().unwrap(), url).body(body.to_owned());
+        request = request.header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.runtime.block_on(async {
+            let response = request.send().await.ok()?;
+            let (status, headers) = (response.status().as_u16(), response.headers().clone());
+            Some((status, headers, response.text().await.ok()?))
+        })
+    }
+
     fn answer(&self, request: reqwest::RequestBuilder) -> Option<(u16, String)> {
         self.runtime.block_on(async {
             let response = request.send().await.ok()?;

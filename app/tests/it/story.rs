@@ -102,6 +102,50 @@ fn an_order_travels_from_its_command_to_every_answer() {
     assert_eq!(server.query("/inventory/s-1")["item"]["quantity"], -3);
 }
 
+#[test]
+fn a_write_can_be_read_at_once_with_its_token() {
+    let home = Home::new();
+    let server = home.start(NO_SAMPLE);
+    let orders = format!("{}/api/v1/orders", server.commands);
+    for number in 0..50 {
+        let body = format!(r#"{{"orderId":"o-{number}","userId":"u-1","amount":{number}.5}}"#);
+        let (status, headers, answer) = server.client.exchange("POST", &orders, &[], &body).unwrap();
+        assert_eq!(status, 202, "{answer}");
+        let token = headers["consistency-token"].to_str().unwrap().to_owned();
+        let read = [("consistency-token", token.as_str())];
+        let order = format!("{}/orders/o-{number}", server.queries);
+        let (status, _, answer) = server.client.exchange("GET", &order, &read, "").unwrap();
+        assert_eq!(status, 200, "order {number} after {token}: {answer}");
+        let query = json!({ "query": format!("{{order(id:\"o-{number}\"){{amount}}}}") }).to_string();
+        let graphql = format!("{}/graphql", server.queries);
+        let (_, _, answer) = server.client.exchange("POST", &graphql, &read, &query).unwrap();
+        assert!(answer.contains(&format!("{number}.5")), "{answer}");
+    }
+}
+
+#[test]
+fn a_token_of_what_nobody_projects_is_waited_for_and_then_refused() {
+    let home = Home::new();
+    let server = home.start(NO_SAMPLE);
+    server.accept("/api/v1/orders", r#"{"orderId":"o-1","userId":"u-1","amount":1}"#);
+    server.query("/orders/o-1");
+    server.process.kill();
+    // Only the read side runs: there is no projector that could move the checkpoint.
+    let mut process = Process::start(home.command(&["read-side"]).env("CONSISTENCY_WAIT", "50ms"));
+    let line = process.said("  read side");
+    let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+    let client = crate::process::Client::new();
+    let token = [("consistency-token", "events:0:1000000")];
+    let eventual = [token[0], ("consistency", "eventual")];
+    let order = format!("{url}/orders/o-1");
+    let (status, headers, answer) = client.exchange("GET", &order, &token, "").unwrap();
+    assert_eq!(status, 503, "{answer}");
+    assert!(answer.contains("/problems/not-yet-projected"), "{answer}");
+    assert_eq!(headers["retry-after"], "1");
+    let (status, headers, _) = client.exchange("GET", &order, &eventual, "").unwrap();
+    assert_eq!((status, headers["consistency"].to_str().unwrap()), (200, "stale"));
+}
+
 /// Sends a file of sample events, of which so many are sent.
 #[track_caller]
 fn produce(home: &Home, server: &Server, file: &str, events: i64) -> Finished {

@@ -7,11 +7,14 @@
 
 use std::collections::HashMap;
 
-use async_graphql::parser::types::{ExecutableDocument, FragmentDefinition, Selection, SelectionSet};
-use async_graphql::{Name, Positioned, ServerError, Value};
+use async_graphql::parser::types::{
+    Directive, ExecutableDocument, FragmentDefinition, Selection, SelectionSet,
+};
+use async_graphql::{Name, Positioned};
 
-/// Most fields, spreads and inline fragments of a document once all fragments are expanded.
-const NODES_MAX: usize = 5_000;
+use super::errors::{Code, Refused};
+use crate::config::GraphqlConfig;
+
 /// Deepest nesting of brackets of all kinds: fields to the limit below, and arguments within.
 const BRACKETS_MAX: usize = 64;
 /// Deepest nesting of selections, fragments included. Bounds every recursion over the document, ours and the library's.
@@ -20,11 +23,44 @@ const LEVELS_MAX: usize = 32;
 /// answer by the size of the schema.
 const INTROSPECTION_LISTS_MAX: usize = 3;
 
+/// How much a document may hold.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Words and signs of the text.
+    tokens: usize,
+    /// Fields, spreads and inline fragments once all fragments are expanded.
+    selections: usize,
+    /// Aliases, counted so.
+    aliases: usize,
+    /// Directives, counted so.
+    directives: usize,
+    /// Whether the schema may be asked for.
+    introspection: bool,
+}
+
+impl Limits {
+    pub(super) fn of(config: &GraphqlConfig) -> Self {
+        Self {
+            tokens: config.graphql_tokens_max as usize,
+            selections: config.graphql_selections_max as usize,
+            aliases: config.graphql_aliases_max as usize,
+            directives: config.graphql_directives_max as usize,
+            introspection: config.graphql_introspection.is_on(),
+        }
+    }
+}
+
 /// Why a document is not executed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
-    #[error("The query has more than {NODES_MAX} selections once its fragments are expanded.")]
-    TooManyNodes,
+    #[error("The query has more than {0} words and signs.")]
+    TooManyTokens(usize),
+    #[error("The query has more than {0} selections once its fragments are expanded.")]
+    TooManySelections(usize),
+    #[error("The query has more than {0} aliases once its fragments are expanded.")]
+    TooManyAliases(usize),
+    #[error("The query has more than {0} directives once its fragments are expanded.")]
+    TooManyDirectives(usize),
     #[error("The query has more than {BRACKETS_MAX} brackets within each other.")]
     TooManyBrackets,
     #[error("The query is nested more than {LEVELS_MAX} levels deep.")]
@@ -33,24 +69,46 @@ pub(super) enum Refusal {
     FragmentCycle(String),
     #[error("The query nests lists of the schema more than {INTROSPECTION_LISTS_MAX} deep.")]
     IntrospectionTooDeep,
+    #[error("The schema cannot be asked for here.")]
+    IntrospectionDisabled,
 }
 
-/// Counts how deep the brackets go, those in strings and comments left out.
-pub(super) fn check_text(query: &str) -> Result<(), Refusal> {
+/// Counts words and signs, and how deep the brackets go; those in strings and comments left out.
+pub(super) fn check_text(query: &str, limits: &Limits) -> Result<(), Refusal> {
     let mut rest = query.as_bytes();
     let mut open = 0_usize;
+    let mut tokens = 0_usize;
     while let Some((byte, after)) = rest.split_first() {
         rest = after;
+        tokens += usize::from(!is_ignored(*byte));
         match byte {
             b'{' | b'[' | b'(' if open == BRACKETS_MAX => return Err(Refusal::TooManyBrackets),
             b'{' | b'[' | b'(' => open += 1,
             b'}' | b']' | b')' => open = open.saturating_sub(1),
             b'#' => rest = after_comment(after),
             b'"' => rest = after_string(after),
+            b if is_of_word(*b) => rest = after_word(after),
             _ => {}
+        }
+        if tokens > limits.tokens {
+            return Err(Refusal::TooManyTokens(limits.tokens));
         }
     }
     Ok(())
+}
+
+fn is_ignored(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || matches!(byte, b',' | b'#')
+}
+
+/// Of a name or a number.
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+fn after_word(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(|byte| !is_of_word(*byte));
+    &text[end.unwrap_or(text.len())..]
 }
 
 fn after_comment(text: &[u8]) -> &[u8] {
@@ -87,49 +145,57 @@ fn after_line_string(mut text: &[u8]) -> Option<&[u8]> {
 }
 
 /// Measures all operations and all fragments, used or not, for the library checks them all.
-pub(super) fn check_document(document: &ExecutableDocument) -> Result<(), Refusal> {
-    let mut census =
-        Census { fragments: &document.fragments, measured: HashMap::with_capacity(document.fragments.len()) };
+pub(super) fn check_document(document: &ExecutableDocument, limits: &Limits) -> Result<(), Refusal> {
+    let measured = HashMap::with_capacity(document.fragments.len());
+    let mut census = Census { fragments: &document.fragments, limits, measured };
     let mut total = Extent::default();
     for name in document.fragments.keys() {
-        total.add(census.fragment(name, 0)?)?;
+        total.add(census.fragment(name, 0)?, limits)?;
     }
     for (_, operation) in document.operations.iter() {
-        total.add(census.selections(&operation.node.selection_set.node, 0)?)?;
+        total.directives += operation.node.directives.len();
+        total.add(census.selections(&operation.node.selection_set.node, 0)?, limits)?;
     }
     Ok(())
 }
 
-impl From<Refusal> for ServerError {
+impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         let code = match &refusal {
-            Refusal::TooManyNodes => "QUERY_TOO_LARGE",
-            Refusal::TooManyBrackets | Refusal::TooDeep | Refusal::IntrospectionTooDeep => "QUERY_TOO_DEEP",
-            Refusal::FragmentCycle(_) => "FRAGMENT_CYCLE",
+            Refusal::TooManyTokens(_)
+            | Refusal::TooManySelections(_)
+            | Refusal::TooManyAliases(_)
+            | Refusal::TooManyDirectives(_) => Code::TooLarge,
+            Refusal::TooManyBrackets | Refusal::TooDeep | Refusal::IntrospectionTooDeep => Code::TooDeep,
+            Refusal::FragmentCycle(_) => Code::FragmentCycle,
+            Refusal::IntrospectionDisabled => Code::IntrospectionDisabled,
         };
-        let mut error = Self::new(refusal.to_string(), None);
-        let extensions = error.extensions.get_or_insert_default();
-        extensions.set("code", Value::from(code));
-        error
+        Self::new(code, refusal.to_string())
     }
 }
 
 /// How far a part of the document reaches, with all its fragments expanded.
 #[derive(Clone, Copy, Default)]
 struct Extent {
-    nodes: usize,
+    selections: usize,
+    aliases: usize,
+    directives: usize,
     levels: usize,
     introspection_lists: usize,
 }
 
 impl Extent {
     /// Puts another part beside this one.
-    fn add(&mut self, other: Self) -> Result<(), Refusal> {
-        self.nodes = self.nodes.saturating_add(other.nodes);
+    fn add(&mut self, other: Self, limits: &Limits) -> Result<(), Refusal> {
+        self.selections = self.selections.saturating_add(other.selections);
+        self.aliases = self.aliases.saturating_add(other.aliases);
+        self.directives = self.directives.saturating_add(other.directives);
         self.levels = self.levels.max(other.levels);
         self.introspection_lists = self.introspection_lists.max(other.introspection_lists);
         match () {
-            () if self.nodes > NODES_MAX => Err(Refusal::TooManyNodes),
+            () if self.selections > limits.selections => Err(Refusal::TooManySelections(limits.selections)),
+            () if self.aliases > limits.aliases => Err(Refusal::TooManyAliases(limits.aliases)),
+            () if self.directives > limits.directives => Err(Refusal::TooManyDirectives(limits.directives)),
             () if self.levels > LEVELS_MAX => Err(Refusal::TooDeep),
             () if self.introspection_lists > INTROSPECTION_LISTS_MAX => Err(Refusal::IntrospectionTooDeep),
             () => Ok(()),
@@ -139,6 +205,7 @@ impl Extent {
 
 struct Census<'a> {
     fragments: &'a HashMap<Name, Positioned<FragmentDefinition>>,
+    limits: &'a Limits,
     /// `None` while a fragment is being measured: meeting it again then is a cycle.
     measured: HashMap<&'a str, Option<Extent>>,
 }
@@ -154,7 +221,8 @@ impl<'a> Census<'a> {
             return Ok(Extent::default()); // The library says it better: unknown fragment, at line and column.
         };
         self.measured.insert(name, None);
-        let extent = self.selections(&fragment.node.selection_set.node, level)?;
+        let mut extent = self.selections(&fragment.node.selection_set.node, level)?;
+        extent.directives += fragment.node.directives.len();
         self.measured.insert(name, Some(extent));
         Ok(extent)
     }
@@ -165,24 +233,42 @@ impl<'a> Census<'a> {
         }
         let mut total = Extent::default();
         for selection in &set.items {
-            let (mut extent, is_list) = match &selection.node {
-                Selection::Field(field) => {
-                    let inside = self.selections(&field.node.selection_set.node, level + 1)?;
-                    (inside, is_introspection_list(&field.node.name.node))
-                }
-                Selection::InlineFragment(inline) => {
-                    (self.selections(&inline.node.selection_set.node, level + 1)?, false)
-                }
-                Selection::FragmentSpread(spread) => {
-                    (self.fragment(&spread.node.fragment_name.node, level + 1)?, false)
-                }
-            };
-            extent.nodes += 1;
+            let mut extent = self.selection(&selection.node, level + 1)?;
+            extent.selections += 1;
+            extent.directives += directives(&selection.node).len();
             extent.levels += 1;
-            extent.introspection_lists += usize::from(is_list);
-            total.add(extent)?;
+            total.add(extent, self.limits)?;
         }
         Ok(total)
+    }
+
+    /// What is inside a selection, and what a field has beyond that.
+    fn selection(&mut self, selection: &'a Selection, level: usize) -> Result<Extent, Refusal> {
+        let field = match selection {
+            Selection::Field(field) => &field.node,
+            Selection::InlineFragment(inline) => {
+                return self.selections(&inline.node.selection_set.node, level);
+            }
+            Selection::FragmentSpread(spread) => {
+                return self.fragment(&spread.node.fragment_name.node, level);
+            }
+        };
+        let name = field.name.node.as_str();
+        if !self.limits.introspection && matches!(name, "__schema" | "__type") {
+            return Err(Refusal::IntrospectionDisabled);
+        }
+        let mut extent = self.selections(&field.selection_set.node, level)?;
+        extent.aliases += usize::from(field.alias.is_some());
+        extent.introspection_lists += usize::from(is_introspection_list(name));
+        Ok(extent)
+    }
+}
+
+fn directives(selection: &Selection) -> &[Positioned<Directive>] {
+    match selection {
+        Selection::Field(field) => &field.node.directives,
+        Selection::InlineFragment(inline) => &inline.node.directives,
+        Selection::FragmentSpread(spread) => &spread.node.directives,
     }
 }
 
@@ -198,9 +284,16 @@ mod tests {
 
     use super::*;
 
+    const LIMITS: Limits =
+        Limits { tokens: 20_000, selections: 5_000, aliases: 10, directives: 10, introspection: true };
+
     fn checked(query: &str) -> Result<(), Refusal> {
-        check_text(query).unwrap();
-        check_document(&parse_query(query).unwrap())
+        check_text(query, &LIMITS).unwrap();
+        check_document(&parse_query(query).unwrap(), &LIMITS)
+    }
+
+    fn brackets(query: &str) -> Result<(), Refusal> {
+        check_text(query, &LIMITS)
     }
 
     /// `links` fragments, each of which spreads the next `times` times.
@@ -223,7 +316,7 @@ mod tests {
             format!(r#"{open}"\\"{close}""{open}"#),
             format!(r#"{open}"""{open}"\"""{open}"""{close}{open}"#),
         ] {
-            assert_eq!(check_text(&query), Ok(()), "{query}");
+            assert_eq!(brackets(&query), Ok(()), "{query}");
         }
         for query in [
             format!("{open}["),
@@ -237,7 +330,7 @@ mod tests {
             format!(r#"{open}"""x"["#), // no block string, for it has no end
             format!("{open}\"\n[\""),
         ] {
-            assert_eq!(check_text(&query), Err(Refusal::TooManyBrackets), "{query}");
+            assert_eq!(brackets(&query), Err(Refusal::TooManyBrackets), "{query}");
         }
     }
 
@@ -249,9 +342,9 @@ mod tests {
 
     #[test]
     fn refuses_a_fragment_bomb_by_its_size() {
-        assert_eq!(checked(&chain(25, 2)), Err(Refusal::TooManyNodes));
+        assert_eq!(checked(&chain(25, 2)), Err(Refusal::TooManySelections(5_000)));
         // 3 to the power of 30 would not fit a 32 bit count, 100 to the power of 30 no count at all.
-        assert_eq!(checked(&chain(30, 100)), Err(Refusal::TooManyNodes));
+        assert_eq!(checked(&chain(30, 100)), Err(Refusal::TooManySelections(5_000)));
     }
 
     #[test]
@@ -272,7 +365,7 @@ mod tests {
     #[test]
     fn counts_every_operation() {
         let many = (0..60).map(|n| format!("query Q{n} {{ {} }} ", "name ".repeat(100)));
-        assert_eq!(checked(&many.collect::<String>()), Err(Refusal::TooManyNodes));
+        assert_eq!(checked(&many.collect::<String>()), Err(Refusal::TooManySelections(5_000)));
     }
 
     #[test]
@@ -283,5 +376,49 @@ mod tests {
         };
         assert_eq!(checked(&nested(3)), Ok(()));
         assert_eq!(checked(&nested(4)), Err(Refusal::IntrospectionTooDeep));
+    }
+
+    #[test]
+    fn counts_words_and_signs() {
+        let limits = Limits { tokens: 8, ..LIMITS };
+        for query in [
+            "{ user ( id : 1 ) }",
+            "{,,,user(id:1)}   # { { {",
+            r#"{ a(b: "one word, whatever { is in it") }"#,
+            r#"{ a(b: """one "word" """) }"#,
+        ] {
+            assert_eq!(check_text(query, &limits), Ok(()), "{query}");
+        }
+        for query in ["{ user ( id : 1 ) x }", "{ a b c d e f g h", "!!!!!!!!!", "äääää"] {
+            assert_eq!(check_text(query, &limits), Err(Refusal::TooManyTokens(8)), "{query}");
+        }
+    }
+
+    #[test]
+    fn counts_aliases_and_directives_through_fragments() {
+        let bomb = |what: &str, times: usize| {
+            let spreads = "...F ".repeat(times);
+            format!("{{ {spreads} }} fragment F on Query {{ {what} }}")
+        };
+        // The fragment itself counts as well.
+        assert_eq!(checked(&bomb("a: __typename", 9)), Ok(()));
+        assert_eq!(checked(&bomb("a: __typename", 10)), Err(Refusal::TooManyAliases(10)));
+        assert_eq!(checked(&bomb("__typename @skip(if: true)", 9)), Ok(()));
+        assert_eq!(checked(&bomb("__typename @skip(if: true)", 10)), Err(Refusal::TooManyDirectives(10)));
+        let many = format!("query {} {{ __typename }}", "@a ".repeat(11));
+        assert_eq!(checked(&many), Err(Refusal::TooManyDirectives(10)));
+    }
+
+    #[test]
+    fn refuses_the_schema_where_it_is_not_offered() {
+        let limits = Limits { introspection: false, ..LIMITS };
+        let check = |query: &str| check_document(&parse_query(query).unwrap(), &limits);
+        assert_eq!(check("{ __typename }"), Ok(()));
+        for query in [
+            "{ s: __schema { types { name } } }",
+            "{ ...A } fragment A on Query { __type(name: \"User\") { name } }",
+        ] {
+            assert_eq!(check(query), Err(Refusal::IntrospectionDisabled), "{query}");
+        }
     }
 }

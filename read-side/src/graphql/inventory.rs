@@ -2,12 +2,18 @@
 
 use async_graphql::{ID, Object};
 
+use super::node::GlobalId;
 use super::scalars::Long;
 use crate::view::InventoryItem;
 
 /// Stock of one SKU.
 #[Object]
 impl InventoryItem {
+    /// Global id, for `node`. Opaque: what is in it may change.
+    pub(super) async fn id(&self) -> ID {
+        GlobalId::encode("InventoryItem", self.sku.as_str())
+    }
+
     /// What it is stock of.
     async fn sku(&self) -> ID {
         ID::from(&self.sku)

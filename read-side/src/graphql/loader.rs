@@ -16,9 +16,11 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use async_graphql::{Error, Result};
 use shared::id::{OrderId, Sku, UserId};
+use shared::text::OrderStatus;
 use tokio::sync::oneshot;
 
-use super::masked;
+use super::errors::masked;
+use crate::page::Page;
 use crate::read_model::ReadModel;
 use crate::view::{InventoryItem, Order, User};
 
@@ -30,6 +32,15 @@ pub(super) struct Loaders {
     pub(super) inventory: Loader<Sku, Option<Arc<InventoryItem>>>,
     /// The last orders of a user, by how many.
     pub(super) recent_orders: Loader<(UserId, u32), Arc<Vec<Order>>>,
+    /// Pages of the orders of a user.
+    pub(super) orders_of_users: Loader<(UserId, OrdersAsked), Vec<Arc<Order>>>,
+}
+
+/// Which orders of a user are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct OrdersAsked {
+    pub(super) status: Option<OrderStatus>,
+    pub(super) page: Page,
 }
 
 /// Polls `execution` to its end; whenever it can go no further, loads what it waits for.
@@ -86,6 +97,7 @@ impl Loaders {
             orders: Loader::new(),
             inventory: Loader::new(),
             recent_orders: Loader::new(),
+            orders_of_users: Loader::new(),
         }
     }
 
@@ -94,6 +106,7 @@ impl Loaders {
             || self.orders.is_waited_for()
             || self.inventory.is_waited_for()
             || self.recent_orders.is_waited_for()
+            || self.orders_of_users.is_waited_for()
     }
 
     async fn load_wanted(&self) {
@@ -116,6 +129,17 @@ impl Loaders {
             self.inventory.deliver(skus, found);
         }
         self.load_recent_orders().await;
+        self.load_orders_of_users().await;
+    }
+
+    /// A page of all users. Loaded at once: nothing else can be part of the statement.
+    pub(super) async fn users_page(&self, page: &Page) -> Result<Vec<User>> {
+        self.read_model.users_page(page).await.map_err(|e| masked(&e))
+    }
+
+    /// A page of all orders, likewise.
+    pub(super) async fn orders_page(&self, status: Option<&OrderStatus>, page: &Page) -> Result<Vec<Order>> {
+        self.read_model.orders_page(status, page).await.map_err(|e| masked(&e))
     }
 
     /// One statement for each limit asked for, and nearly all queries ask for one.
@@ -131,6 +155,32 @@ impl Loaders {
             self.recent_orders.deliver(keys, found);
         }
     }
+
+    /// One statement for each page asked for: the same for all users of a list.
+    async fn load_orders_of_users(&self) {
+        let mut by_page = HashMap::<OrdersAsked, Vec<UserId>>::new();
+        for (user, asked) in self.orders_of_users.take_wanted() {
+            by_page.entry(asked).or_default().push(user);
+        }
+        for (asked, users) in by_page {
+            let found = self.read_model.orders_of_users(&users, asked.status.as_ref(), &asked.page).await;
+            let found = found.map_err(|e| masked(&e)).map(|orders| by_user_and_page(orders, &asked));
+            let keys = users.into_iter().map(|user| (user, asked.clone())).collect();
+            self.orders_of_users.deliver(keys, found);
+        }
+    }
+}
+
+/// Keeps the order within each user.
+fn by_user_and_page(
+    orders: Vec<Order>,
+    asked: &OrdersAsked,
+) -> HashMap<(UserId, OrdersAsked), Vec<Arc<Order>>> {
+    let mut found = HashMap::<_, Vec<_>>::new();
+    for order in orders {
+        found.entry((order.user_id.clone(), asked.clone())).or_default().push(Arc::new(order));
+    }
+    found
 }
 
 fn by_key<K: Hash + Eq, T>(found: Vec<T>, key: impl Fn(&T) -> K) -> HashMap<K, Option<Arc<T>>> {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, Result};
 
-use super::masked;
+use super::errors::masked;
+use super::node::GlobalId;
 use super::query::{list_complexity, loaders};
 use super::scalars::{DateTime, Decimal};
 use crate::read_model::ReadError;
@@ -16,6 +17,11 @@ const ITEMS_ASSUMED: usize = 5;
 /// An order as it stands.
 #[Object]
 impl Order {
+    /// Global id, for `node`. Opaque: what is in it may change.
+    pub(super) async fn id(&self) -> ID {
+        GlobalId::encode("Order", self.order_id.as_str())
+    }
+
     /// Id of the order.
     async fn order_id(&self) -> ID {
         ID::from(&self.order_id)
@@ -36,7 +42,7 @@ impl Order {
         &self.currency
     }
 
-    /// Where the order stands.
+    /// Where the order stands, in capitals, such as PLACED. The systems that feed us choose the words.
     async fn status(&self) -> &str {
         &self.status
     }

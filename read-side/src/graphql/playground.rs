@@ -21,9 +21,8 @@ mod imp {
     use axum::http::header;
     use axum::response::{IntoResponse, Response};
     use axum::routing::get;
+    use shared::http::page_with_policy;
     use shared::problem::Problem;
-
-    use crate::http::page_with_policy;
 
     macro_rules! dist {
         ($file:literal) => {

@@ -1,6 +1,6 @@
 //! Scalars that GraphQL lacks: exact money, times, integers beyond 32 bits.
 //!
-//! Newtypes, because the types inside belong to another crate. Only shown, never taken: no argument has these types.
+//! Newtypes, because the types inside belong to another crate.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use shared::{Amount, Timestamp};

@@ -16,9 +16,11 @@ use shared::id::{InvalidId, OrderId, PaymentId, Sku, UserId};
 use shared::metrics::Metrics;
 use shared::sql;
 use shared::sqlite::{ErrorClass, READ_MODEL_SCHEMA, classify, open_reader};
+use shared::text::OrderStatus;
 use shared::{Amount, Timestamp};
 
-use super::{OpenError, ReadError};
+use super::{Checkpoints, OpenError, ReadError};
+use crate::page::{Direction, Page};
 use crate::view::{InventoryItem, Items, Order, Payment, User};
 
 /// Page cache of each connection.
@@ -31,8 +33,18 @@ const IDLE_MAX: usize = 16;
 const USERS: &str = sql!("sqlite/read_model/users.sql");
 const ORDERS: &str = sql!("sqlite/read_model/orders.sql");
 const RECENT_ORDERS: &str = sql!("sqlite/read_model/recent_orders.sql");
+const USER_WITH_ORDERS: &str = sql!("sqlite/read_model/user_with_orders.sql");
 const RECENT_USERS: &str = sql!("sqlite/read_model/recent_users.sql");
+const USERS_PAGE_NEWEST: &str = sql!("sqlite/read_model/users_page_newest.sql");
+const USERS_PAGE_OLDEST: &str = sql!("sqlite/read_model/users_page_oldest.sql");
+const ORDERS_PAGE_NEWEST: &str = sql!("sqlite/read_model/orders_page_newest.sql");
+const ORDERS_PAGE_OLDEST: &str = sql!("sqlite/read_model/orders_page_oldest.sql");
+const ORDERS_PAGE_OF_STATUS_NEWEST: &str = sql!("sqlite/read_model/orders_page_of_status_newest.sql");
+const ORDERS_PAGE_OF_STATUS_OLDEST: &str = sql!("sqlite/read_model/orders_page_of_status_oldest.sql");
+const ORDERS_OF_USERS_NEWEST: &str = sql!("sqlite/read_model/orders_of_users_newest.sql");
+const ORDERS_OF_USERS_OLDEST: &str = sql!("sqlite/read_model/orders_of_users_oldest.sql");
 const INVENTORY: &str = sql!("sqlite/read_model/inventory.sql");
+const CHECKPOINTS: &str = sql!("sqlite/read_model/checkpoints.sql");
 const PING: &str = sql!("sqlite/read_model/ping.sql");
 
 /// A database file and the connections to it that wait for work.
@@ -62,7 +74,7 @@ impl SqliteReadModel {
     }
 
     pub(super) fn users(&self, ids: &[UserId]) -> Result<Vec<User>, ReadError> {
-        self.query("users", USERS, [json(ids)], user)
+        self.query("users", USERS, [json(ids)], |row| user(row, 0))
     }
 
     pub(super) fn orders(&self, ids: &[OrderId]) -> Result<Vec<Order>, ReadError> {
@@ -73,12 +85,71 @@ impl SqliteReadModel {
         self.query("recent_orders", RECENT_ORDERS, (json(users), limit), order)
     }
 
+    pub(super) fn user_with_orders(
+        &self,
+        id: &UserId,
+        limit: u32,
+    ) -> Result<Option<(User, Vec<Order>)>, ReadError> {
+        let mut whose = None;
+        let orders = self.query("user_with_orders", USER_WITH_ORDERS, (id.as_str(), limit), |row| {
+            if whose.is_none() {
+                whose = Some(user(row, 13)?);
+            }
+            // The outer join says with NULL that there is no order.
+            let has_order = row.get_ref(0)?.as_str_or_null().map_err(|error| unreadable(0, error))?.is_some();
+            has_order.then(|| order(row)).transpose()
+        })?;
+        Ok(whose.map(|user| (user, orders.into_iter().flatten().collect())))
+    }
+
     pub(super) fn recent_users(&self, limit: u32) -> Result<Vec<User>, ReadError> {
-        self.query("recent_users", RECENT_USERS, [limit], user)
+        self.query("recent_users", RECENT_USERS, [limit], |row| user(row, 0))
+    }
+
+    pub(super) fn users_page(&self, page: &Page) -> Result<Vec<User>, ReadError> {
+        let sql = by_direction(page, USERS_PAGE_NEWEST, USERS_PAGE_OLDEST);
+        self.query("users_page", sql, bounds(page), |row| user(row, 0))
+    }
+
+    pub(super) fn orders_page(
+        &self,
+        status: Option<&OrderStatus>,
+        page: &Page,
+    ) -> Result<Vec<Order>, ReadError> {
+        let (older, older_id, newer, newer_id, limit) = bounds(page);
+        let Some(status) = status.map(OrderStatus::as_str) else {
+            let sql = by_direction(page, ORDERS_PAGE_NEWEST, ORDERS_PAGE_OLDEST);
+            return self.query("orders_page", sql, bounds(page), order);
+        };
+        let sql = by_direction(page, ORDERS_PAGE_OF_STATUS_NEWEST, ORDERS_PAGE_OF_STATUS_OLDEST);
+        self.query("orders_page", sql, (older, older_id, newer, newer_id, limit, status), order)
+    }
+
+    pub(super) fn orders_of_users(
+        &self,
+        users: &[UserId],
+        status: Option<&OrderStatus>,
+        page: &Page,
+    ) -> Result<Vec<Order>, ReadError> {
+        let sql = by_direction(page, ORDERS_OF_USERS_NEWEST, ORDERS_OF_USERS_OLDEST);
+        let (older, older_id, newer, newer_id, limit) = bounds(page);
+        let status = status.map(OrderStatus::as_str);
+        let parameters = (older, older_id, newer, newer_id, limit, status, json(users));
+        self.query("orders_of_users", sql, parameters, order)
     }
 
     pub(super) fn inventory(&self, skus: &[Sku]) -> Result<Vec<InventoryItem>, ReadError> {
         self.query("inventory", INVENTORY, [json(skus)], inventory_item)
+    }
+
+    pub(super) fn checkpoints(&self) -> Result<Checkpoints, ReadError> {
+        let rows =
+            self.query("checkpoints", CHECKPOINTS, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let mut checkpoints = Checkpoints::new();
+        for (topic, partition, next) in rows {
+            checkpoints.entry(topic).or_default().insert(partition, next);
+        }
+        Ok(checkpoints)
     }
 
     pub(super) fn ping(&self) -> Result<(), ReadError> {
@@ -91,7 +162,7 @@ impl SqliteReadModel {
         operation: &str,
         sql: &str,
         parameters: impl Params,
-        view: fn(&Row<'_>) -> rusqlite::Result<T>,
+        view: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, ReadError> {
         let started = Instant::now();
         let rows = self.rows(sql, parameters, view);
@@ -107,7 +178,7 @@ impl SqliteReadModel {
         &self,
         sql: &str,
         parameters: impl Params,
-        view: fn(&Row<'_>) -> rusqlite::Result<T>,
+        view: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Vec<T>> {
         let idle = self.idle().pop();
         let connection = idle.map_or_else(|| open_reader(&self.path, CACHE_BYTES, MAPPED_BYTES), Ok)?;
@@ -137,17 +208,36 @@ fn check_version(path: &Path, found: usize) -> Result<(), OpenError> {
     }
 }
 
+/// A statement cannot have its order as a parameter.
+fn by_direction(page: &Page, newest: &'static str, oldest: &'static str) -> &'static str {
+    match page.direction {
+        Direction::NewestFirst => newest,
+        Direction::OldestFirst => oldest,
+    }
+}
+
+/// The first five parameters of a page: the older and the newer place, each as time and id, and the limit. Without a
+/// bound every row lies between.
+fn bounds(page: &Page) -> (i64, &str, i64, &str, u32) {
+    let (older, older_id) =
+        page.newer_than.as_ref().map_or((i64::MIN, ""), |place| (place.micros, &*place.id));
+    let (newer, newer_id) =
+        page.older_than.as_ref().map_or((i64::MAX, ""), |place| (place.micros, &*place.id));
+    (older, older_id, newer, newer_id, page.limit)
+}
+
 /// Many ids as the one parameter that `json_each` takes apart.
 fn json(ids: &[impl serde::Serialize]) -> String {
     serde_json::to_string(ids).expect("ids always serialise")
 }
 
-fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+/// The columns from `first` on.
+fn user(row: &Row<'_>, first: usize) -> rusqlite::Result<User> {
     Ok(User {
-        user_id: id(row, 0, UserId::parse)?,
-        name: row.get(1)?,
-        email: row.get(2)?,
-        created_at: timestamp(3, row.get(3)?)?,
+        user_id: id(row, first, UserId::parse)?,
+        name: row.get(first + 1)?,
+        email: row.get(first + 2)?,
+        created_at: timestamp(first + 3, row.get(first + 3)?)?,
     })
 }
 
@@ -249,7 +339,23 @@ mod tests {
                     "SEARCH p USING PRIMARY KEY",
                 ],
             ),
+            (
+                USER_WITH_ORDERS,
+                vec![
+                    "SEARCH u USING PRIMARY KEY",
+                    "SEARCH o USING INDEX orders_of_user (user_id=?)",
+                    "SEARCH p USING PRIMARY KEY",
+                ],
+            ),
             (RECENT_USERS, vec!["SCAN u USING INDEX users_recent"]),
+            (USERS_PAGE_NEWEST, vec!["SEARCH u USING INDEX users_recent ("]),
+            (USERS_PAGE_OLDEST, vec!["SEARCH u USING INDEX users_recent ("]),
+            (ORDERS_PAGE_NEWEST, vec!["SEARCH o USING INDEX orders_placed (", "SEARCH p USING PRIMARY KEY"]),
+            (ORDERS_PAGE_OLDEST, vec!["SEARCH o USING INDEX orders_placed (", "SEARCH p USING PRIMARY KEY"]),
+            (ORDERS_PAGE_OF_STATUS_NEWEST, vec!["SEARCH o USING INDEX orders_of_status (status=? AND"]),
+            (ORDERS_PAGE_OF_STATUS_OLDEST, vec!["SEARCH o USING INDEX orders_of_status (status=? AND"]),
+            (ORDERS_OF_USERS_NEWEST, vec!["SEARCH r USING COVERING INDEX orders_of_user (user_id=? AND"]),
+            (ORDERS_OF_USERS_OLDEST, vec!["SEARCH r USING COVERING INDEX orders_of_user (user_id=? AND"]),
             (INVENTORY, vec!["SEARCH i USING PRIMARY KEY"]),
         ] {
             let plan = plan(&connection, sql);

@@ -65,7 +65,7 @@ async fn users_batch_costs_two_statements() {
     let read_side = ReadSide::seeded();
     let ids = json!(["customer-59", "nobody", "customer-2", "customer-61", "customer-59"]);
     let found = data(&read_side, &example("users_batch.graphql"), json!({ "ids": ids })).await;
-    let users = found["users"].as_array().unwrap();
+    let users = found["usersById"].as_array().unwrap();
     let names: Vec<_> = users.iter().map(|user| user["name"].as_str()).collect();
     let (puja, leonie) = (Some("Puja Srivastava"), Some("Leonie Köhler"));
     assert_eq!(names, [puja, None, leonie, Some("Without Orders"), puja]);
@@ -88,18 +88,19 @@ async fn any_number_of_users_costs_two_statements() {
         INSERT INTO orders SELECT 'o-' || i, 'u-' || (1 + i % 100), i, 'EUR', 'PLACED', i, '[]', i, 'e' FROM n;";
     drop(crate::seed::database(&read_side.path(), rows));
     let ids: Vec<_> = (1..=100).map(|i| format!("u-{i}")).collect();
-    let query = "query ($ids: [ID!]!) { users(ids: $ids) { userId recentOrders { payment { status } } } }";
+    let query =
+        "query ($ids: [ID!]!) { usersById(ids: $ids) { userId recentOrders { payment { status } } } }";
     let found = data(&read_side, query, json!({ "ids": ids })).await;
-    for (user, id) in found["users"].as_array().unwrap().iter().zip(&ids) {
+    for (user, id) in found["usersById"].as_array().unwrap().iter().zip(&ids) {
         assert_eq!(user["userId"], json!(id));
         assert_eq!(user["recentOrders"].as_array().unwrap().len(), 5);
     }
     assert_eq!(statements(&read_side), [("users", 1), ("orders", 0), ("recent_orders", 1)]);
 
     // Down and up again: the users of the orders are those already loaded.
-    let query = "query ($ids: [ID!]!) { users(ids: $ids) { recentOrders(limit: 2) { user { name } } } }";
+    let query = "query ($ids: [ID!]!) { usersById(ids: $ids) { recentOrders(limit: 2) { user { name } } } }";
     let found = data(&read_side, query, json!({ "ids": ids[..60] })).await;
-    assert_eq!(found["users"][59]["recentOrders"][1]["user"]["name"], "n");
+    assert_eq!(found["usersById"][59]["recentOrders"][1]["user"]["name"], "n");
     assert_eq!(statements(&read_side), [("users", 2), ("orders", 0), ("recent_orders", 2)]);
 }
 
@@ -155,9 +156,9 @@ async fn inventory_item() {
     let query = example("inventory_item.graphql");
     let found = data(&read_side, &query, json!({"sku": "track-2"})).await;
     let item = json!({"sku": "track-2", "quantity": 9_007_199_254_740_993_i64, "reportedQuantity": 40});
-    assert_eq!(found["inventoryItem"], item);
+    assert_eq!(found["inventory"], item);
     let found = data(&read_side, &query, json!({"sku": "nothing"})).await;
-    assert_eq!(found["inventoryItem"], json!(null));
+    assert_eq!(found["inventory"], json!(null));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Requests that ask for too much, or for what may not be asked.
 
+use read_side::config::{GraphqlConfig, Offered};
 use serde_json::{Value, json};
 
 use crate::seed::ReadSide;
@@ -41,7 +42,7 @@ async fn queries_that_ask_for_too_much_are_refused() {
         format!(r#"{{ user(id: "customer-2") {{ {open} name {close} }} }}"#)
     };
     let ids: Vec<_> = (0..101).map(|n| format!("u-{n}")).collect();
-    let wide = "query ($ids: [ID!]!) { users(ids: $ids) { recentOrders(limit: 100) { orderId } } }";
+    let wide = "query ($ids: [ID!]!) { usersById(ids: $ids) { recentOrders(limit: 100) { orderId } } }";
     let cycle = "{ __typename ...A } fragment A on Query { ...B } fragment B on Query { ...A }";
     for (query, variables, words) in [
         (nested(6), json!({}), "too deep"),
@@ -49,7 +50,7 @@ async fn queries_that_ask_for_too_much_are_refused() {
         (nested(40), json!({}), "64 brackets"),
         (wide.to_owned(), json!({ "ids": ids[..30] }), "too complex"),
         (
-            "query ($ids: [ID!]!) { users(ids: $ids) { name } }".to_owned(),
+            "query ($ids: [ID!]!) { usersById(ids: $ids) { name } }".to_owned(),
             json!({ "ids": ids }),
             "at most 100",
         ),
@@ -69,8 +70,8 @@ async fn nesting_is_survived_at_any_depth() {
         ("", "{a", "}", ""),
         ("{", "...{", "}", "}"),
         ("{", "...on User{", "}", "}"),
-        ("{users(ids:", "[", "]", "){name}}"),
-        ("{users(ids:", "{a:", "}", "){name}}"),
+        ("{usersById(ids:", "[", "]", "){name}}"),
+        ("{usersById(ids:", "{a:", "}", "){name}}"),
         ("query($a:ID=", "[", "]", "){user(id:$a){name}}"),
         ("query($a:", "[", "]", "){name}"),
     ] {
@@ -95,7 +96,7 @@ async fn arguments_are_checked_as_rest_checks_them() {
         (&long, "65 characters"),
         (r#"{ order(id: "a'--") { status } }"#, "[A-Za-z0-9._:@-]{1,64}"),
         (r#"{ inventoryItem(sku: "🌸") { sku } }"#, "🌸"),
-        (r#"{ users(ids: ["customer-2", "a b"]) { name } }"#, "[A-Za-z0-9._:@-]{1,64}"),
+        (r#"{ usersById(ids: ["customer-2", "a b"]) { name } }"#, "[A-Za-z0-9._:@-]{1,64}"),
         (r#"{ user(id: "customer-2") { recentOrders(limit: 0) { orderId } } }"#, "from 1 to 100"),
         (r#"{ user(id: "customer-2") { recentOrders(limit: 101) { orderId } } }"#, "from 1 to 100"),
         (r#"{ user(id: "customer-2") { recentOrders(limit: -1) { orderId } } }"#, "from 1 to 100"),
@@ -122,4 +123,102 @@ async fn introspection_as_editors_ask_it_is_answered_but_no_bomb_of_it() {
     let bomb = format!("{{ __schema {{ types {{ {nested} }} }} }}");
     let (_, code) = refusal(&read_side, &bomb, json!({})).await;
     assert_eq!(code, "QUERY_TOO_DEEP");
+}
+
+/// Settings as they are by default but for some.
+fn with(change: impl FnOnce(&mut GraphqlConfig)) -> ReadSide {
+    let mut config = GraphqlConfig::default();
+    change(&mut config);
+    ReadSide::with(&config)
+}
+
+#[tokio::test]
+async fn every_limit_is_a_setting() {
+    for (read_side, query, expected) in [
+        (
+            with(|c| c.graphql_tokens_max = 10),
+            "{ a: __typename b: __typename c: __typename }",
+            "QUERY_TOO_LARGE",
+        ),
+        (
+            with(|c| c.graphql_selections_max = 10),
+            "{ ...F ...F ...F } fragment F on Query { a b c }",
+            "QUERY_TOO_LARGE",
+        ),
+        (with(|c| c.graphql_aliases_max = 1), "{ a: __typename b: __typename }", "QUERY_TOO_LARGE"),
+        (with(|c| c.graphql_directives_max = 0), "{ __typename @skip(if: true) }", "QUERY_TOO_LARGE"),
+        (with(|c| c.graphql_depth_max = 1), "{ orders { pageInfo { hasNextPage } } }", "QUERY_TOO_DEEP"),
+        (
+            with(|c| c.graphql_complexity_max = 100),
+            "{ orders(first: 100) { nodes { orderId } } }",
+            "QUERY_TOO_COMPLEX",
+        ),
+        (with(|c| c.graphql_page_max = 5), "{ orders(first: 6) { nodes { orderId } } }", "INVALID_VALUE"),
+        (
+            with(|c| c.graphql_introspection = Offered::Off),
+            "{ __schema { types { name } } }",
+            "INTROSPECTION_DISABLED",
+        ),
+    ] {
+        let (_, code) = refusal(&read_side, query, json!({})).await;
+        assert_eq!(code, expected, "{query}");
+        assert_eq!(read_side.query("{ __typename }", json!({})).await.status, 200, "{query}");
+    }
+    let small = with(|c| c.graphql_body_bytes_max = 1024);
+    small.query(&" ".repeat(1024), json!({})).await.assert_problem(413, &["1024"]);
+}
+
+#[tokio::test]
+async fn aliases_cannot_multiply_the_work() {
+    let read_side = ReadSide::seeded();
+    let bomb: String = (0..1_000).map(|n| format!("a{n}: user(id: \"customer-2\") {{ name }} ")).collect();
+    let (_, code) = refusal(&read_side, &format!("{{ {bomb} }}"), json!({})).await;
+    assert_eq!(code, "QUERY_TOO_LARGE");
+    let bomb = "a: user(id: \"customer-2\") { name } ".repeat(60);
+    let (_, code) = refusal(&read_side, &format!("{{ {bomb} }}"), json!({})).await;
+    assert_eq!(code, "QUERY_TOO_LARGE");
+    assert_eq!(read_side.metrics.db_operations("users"), 0);
+}
+
+#[tokio::test]
+async fn the_schema_is_shown_only_where_it_is_offered() {
+    let closed = with(|c| {
+        c.graphql_introspection = Offered::Off;
+        c.graphql_suggestions = Offered::Off;
+    });
+    closed.get("/graphql/schema").await.assert_problem(404, &[]);
+    let (message, code) = refusal(&closed, "{ usr(id: 1) { name } }", json!({})).await;
+    assert!(!message.contains("Did you mean"), "{message}");
+    assert_eq!(code, "GRAPHQL_VALIDATION_FAILED");
+    let (message, _) = refusal(&ReadSide::seeded(), "{ usr(id: 1) { name } }", json!({})).await;
+    assert!(message.contains("Did you mean"), "{message}");
+}
+
+#[tokio::test]
+async fn what_a_client_sends_is_not_sent_back_at_length() {
+    let read_side = ReadSide::seeded();
+    let long = "x".repeat(50_000);
+    for query in [
+        format!("{{ {long} }}"),
+        format!("{{ user(id: \"{long}\") {{ name }} }}"),
+        format!("query ${long} {{ a }}"),
+    ] {
+        let answer = read_side.query(&query, json!({})).await;
+        assert!(answer.body.len() < 2_000, "{} bytes", answer.body.len());
+        assert!(answer.json()["errors"][0]["extensions"]["code"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn failures_of_ours_are_masked_under_an_id() {
+    let read_side = ReadSide::seeded();
+    drop(crate::seed::database(
+        &read_side.path(),
+        "UPDATE orders SET items = '[{' WHERE order_id = 'invoice-1'",
+    ));
+    let answer = read_side.query("{ order(id: \"invoice-1\") { amount } }", json!({})).await;
+    let error = answer.json()["errors"][0].clone();
+    assert_eq!(error["message"], "Internal error.");
+    assert_eq!(error["extensions"]["code"], "INTERNAL");
+    assert_eq!(error["extensions"]["correlationId"].as_str().map(str::len), Some(36));
 }

@@ -2,9 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod access;
+mod consistency;
 mod graphql;
 mod guards;
 mod open;
+mod openapi;
+mod pages;
+mod persisted;
 mod rest;
 mod seed;
 mod shapes;

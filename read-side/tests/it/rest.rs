@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use serde_json::json;
 
-use crate::seed::ReadSide;
+use crate::seed::{ReadSide, database};
 
 #[tokio::test]
 async fn a_user_comes_with_the_last_five_orders_newest_first() {
@@ -42,8 +42,11 @@ async fn a_user_comes_with_the_last_five_orders_newest_first() {
     );
     assert_eq!(orders[1]["payment"], json!(null));
     assert_eq!(orders[2]["payment"]["status"], "FAILED");
-    assert_eq!(read_side.metrics.db_operations("users"), 1);
-    assert_eq!(read_side.metrics.db_operations("recent_orders"), 1);
+    let statements = ["user_with_orders", "users", "recent_orders"];
+    assert_eq!(statements.map(|name| read_side.metrics.db_operations(name)), [1, 0, 0]);
+    let without = read_side.get("/users/customer-61").await.json();
+    assert_eq!(without["user"]["name"], "Without Orders");
+    assert_eq!(without["recentOrders"], json!([]));
 }
 
 #[tokio::test]
@@ -153,4 +156,139 @@ async fn what_every_service_has_is_there() {
     read_side.get("/users/customer-2").await;
     let metrics = read_side.get("/metrics").await.text().to_owned();
     assert!(metrics.contains(r#"route="/users/{id}""#), "{metrics}");
+}
+
+/// Fetches a list page by page, by the links of its header `Link` with that relation; gives the ids of each page.
+async fn walk(read_side: &ReadSide, first: &str, relation: &str, list: &str, id: &str) -> Vec<Vec<String>> {
+    let mut pages = Vec::new();
+    let mut path = Some(first.to_owned());
+    while let Some(here) = path {
+        let answer = read_side.get(&here).await;
+        assert_eq!(answer.status, StatusCode::OK, "{here}: {}", answer.text());
+        let rows = answer.json()[list].as_array().unwrap().clone();
+        let of_order = |row: &serde_json::Value| row[id].as_str().unwrap().to_owned();
+        pages.push(rows.iter().map(of_order).collect());
+        let links = answer.header(header::LINK).to_owned();
+        let link = links.split(", ").find(|link| link.ends_with(&format!("rel=\"{relation}\"")));
+        path = link.map(|link| link[1..link.find('>').unwrap()].to_owned());
+        assert!(pages.len() < 100, "a walk has an end");
+    }
+    pages
+}
+
+#[tokio::test]
+async fn lists_are_walked_forward_and_back() {
+    let read_side = ReadSide::seeded();
+    for (path, list, id) in [
+        ("/users", "users", "userId"),
+        ("/orders", "orders", "orderId"),
+        ("/users/customer-2/orders", "orders", "orderId"),
+    ] {
+        let whole = walk(&read_side, &format!("{path}?limit=100"), "next", list, id).await.concat();
+        assert!(!whole.is_empty(), "{path}");
+        let pages = walk(&read_side, &format!("{path}?limit=2"), "next", list, id).await;
+        assert_eq!(pages.concat(), whole, "{path}");
+        assert!(pages.iter().all(|page| (1..=2).contains(&page.len())), "{path}: {pages:?}");
+        // From the last page back to the first.
+        let mut last = format!("{path}?limit=2");
+        for _ in 1..pages.len() {
+            last = format!(
+                "{path}?limit=2&after={}",
+                read_side.get(&last).await.json()["next"].as_str().unwrap()
+            );
+        }
+        let mut back = walk(&read_side, &last, "prev", list, id).await;
+        back.reverse();
+        assert_eq!(back, pages, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn links_keep_the_other_parameters() {
+    let read_side = ReadSide::seeded();
+    let answer = read_side.get("/orders?status=PLACED&limit=1&placedFrom=2000-01-01T00%3A00%3A00Z").await;
+    let next = answer.json()["next"].as_str().unwrap().to_owned();
+    let expected = format!(
+        "</orders?status=PLACED&limit=1&placedFrom=2000-01-01T00%3A00%3A00Z&after={next}>; rel=\"next\""
+    );
+    assert_eq!(answer.header(header::LINK), expected);
+    assert_eq!(answer.json()["previous"], json!(null));
+    let none = read_side.get("/orders?status=NEVER").await;
+    assert_eq!(none.json(), json!({"orders": [], "next": null, "previous": null}));
+    assert_eq!(none.header(header::LINK), "");
+}
+
+#[tokio::test]
+async fn orders_are_chosen_by_time() {
+    let read_side = ReadSide::seeded();
+    let all = read_side.get("/orders?limit=100").await.json();
+    let newest = all["orders"][0]["placedAt"].as_str().unwrap();
+    let from = read_side.get(&format!("/orders?placedFrom={newest}")).await.json();
+    assert!(from["orders"].as_array().unwrap().iter().all(|order| order["placedAt"] == newest));
+    let until = read_side.get(&format!("/orders?limit=100&placedUntil={newest}")).await.json();
+    assert!(until["orders"].as_array().unwrap().iter().all(|order| order["placedAt"] != newest));
+    let count = |page: &serde_json::Value| page["orders"].as_array().unwrap().len();
+    assert_eq!(count(&from) + count(&until), count(&all));
+}
+
+#[tokio::test]
+async fn lists_that_are_asked_for_wrongly_say_so() {
+    let read_side = ReadSide::seeded();
+    let cursor = read_side.get("/users?limit=1").await.json()["next"].as_str().unwrap().to_owned();
+    for (path, word) in [
+        ("/users?limit=0".to_owned(), "limit"),
+        ("/orders?limit=101".to_owned(), "limit"),
+        ("/users?after=x".to_owned(), "after"),
+        ("/orders?before=%C3%A4".to_owned(), "before"),
+        (format!("/users?after={cursor}&before={cursor}"), "not both"),
+        ("/users?page=2".to_owned(), "page"),
+        ("/users?status=PLACED".to_owned(), "status"),
+        ("/orders?status=".to_owned(), "status"),
+        ("/orders?placedFrom=yesterday".to_owned(), "placedFrom"),
+        ("/users/customer-2?limit=3".to_owned(), "query"),
+        ("/orders/invoice-20?x".to_owned(), "query"),
+        ("/inventory/track-2?verbose=1".to_owned(), "query"),
+    ] {
+        println!("{path}");
+        read_side.get(&path).await.assert_problem(422, &[word]);
+    }
+    read_side.get("/users/nobody/orders").await.assert_problem(404, &["nobody"]);
+}
+
+#[tokio::test]
+async fn what_a_client_has_already_is_not_sent_again() {
+    let read_side = ReadSide::seeded();
+    let ask = async |method: Method, path: &str, known: &str| {
+        let request = Request::builder().method(method).uri(path).header(header::IF_NONE_MATCH, known);
+        read_side.send(request.body(Body::empty()).unwrap()).await
+    };
+    for path in ["/users/customer-2", "/orders", "/inventory/track-2"] {
+        let first = read_side.get(path).await;
+        let tag = first.header(header::ETAG).to_owned();
+        assert!(tag.starts_with("W/\""), "{tag}");
+        for known in [&*tag, "*", &format!("\"a\", {tag}"), tag.trim_start_matches("W/")] {
+            let again = ask(Method::GET, path, known).await;
+            assert_eq!((again.status.as_u16(), again.text()), (304, ""), "{path} {known}");
+            assert_eq!(again.header(header::ETAG), tag);
+        }
+        assert_eq!(ask(Method::GET, path, "W/\"0\"").await.status, StatusCode::OK);
+        assert_eq!(ask(Method::HEAD, path, &tag).await.status, StatusCode::NOT_MODIFIED);
+    }
+    let before = read_side.get("/inventory/track-2").await.header(header::ETAG).to_owned();
+    drop(database(&read_side.path(), "UPDATE inventory SET quantity = quantity + 1 WHERE sku = 'track-2'"));
+    assert_eq!(ask(Method::GET, "/inventory/track-2", &before).await.status, StatusCode::OK);
+    read_side.get("/users/nobody").await.assert_problem(404, &["nobody"]);
+}
+
+#[tokio::test]
+async fn head_is_get_without_a_body() {
+    let read_side = ReadSide::seeded();
+    for path in ["/users/customer-2", "/orders?limit=3", "/"] {
+        let get = read_side.get(path).await;
+        let head = read_side.send(Request::head(path).body(Body::empty()).unwrap()).await;
+        assert_eq!((head.status, head.text()), (StatusCode::OK, ""), "{path}");
+        assert_eq!(head.header(header::CONTENT_TYPE), get.header(header::CONTENT_TYPE));
+        assert_eq!(head.header(header::ETAG), get.header(header::ETAG));
+        assert_eq!(head.header(header::CONTENT_LENGTH), get.body.len().to_string(), "{path}");
+    }
 }

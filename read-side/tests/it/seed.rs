@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
-use read_side::ReadModel;
+use read_side::config::GraphqlConfig;
+use read_side::{ReadConfig, ReadModel};
 use shared::metrics::Metrics;
 use shared::settings::ReadModelUrl;
 use shared::sqlite::{READ_MODEL_SCHEMA, Synchronous, migrate, open_writer};
@@ -36,12 +37,22 @@ pub(crate) fn database(path: &Path, rows: &str) -> rusqlite::Connection {
 
 impl ReadSide {
     pub(crate) fn seeded() -> Self {
+        Self::reading(&ReadConfig::default())
+    }
+
+    /// With other settings of GraphQL than those that nobody has set.
+    pub(crate) fn with(config: &GraphqlConfig) -> Self {
+        Self::reading(&ReadConfig { graphql: config.clone(), ..ReadConfig::default() })
+    }
+
+    /// With other settings than those that nobody has set.
+    pub(crate) fn reading(config: &ReadConfig) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("read-model.db");
         drop(database(&path, include_str!("seed.sql")));
         let metrics = Metrics::new();
         let read_model = ReadModel::open(&ReadModelUrl::Sqlite(path), metrics.clone()).unwrap();
-        Self { router: read_side::http::router(read_model, &metrics), metrics, directory }
+        Self { router: read_side::http::router(read_model, config, &metrics), metrics, directory }
     }
 
     pub(crate) fn path(&self) -> PathBuf {

@@ -1,7 +1,8 @@
-//! GraphQL over HTTP: content types, methods, statuses, the page for browsers.
+//! GraphQL over HTTP by the text of its specification: content types, methods, statuses, the page for browsers.
 
 use axum::body::Body;
-use axum::http::{Request, StatusCode, header};
+use axum::http::{Method, Request, StatusCode, header};
+use read_side::config::{GraphqlConfig, Offered};
 use serde_json::json;
 
 use crate::seed::{Answer, ReadSide};
@@ -21,19 +22,43 @@ async fn the_answer_is_written_as_the_client_accepts_it() {
     let unknown_field = r#"{"query":"{ user(id: \"customer-2\") { shoeSize } }"}"#;
     let failed_in_execution = r#"{"query":"{ user(id: \"a b\") { name } }"}"#;
     let (graphql, json) = ("application/graphql-response+json", "application/json");
+    let bad_variable =
+        r#"{"query":"query ($n: Int!) { orders(first: $n) { nodes { orderId } } }","variables":{"n":"x"}}"#;
+    let no_such_operation =
+        r#"{"query":"query A { __typename } query B { __typename }","operationName":"C"}"#;
+    let which_operation = r#"{"query":"query A { __typename } query B { __typename }"}"#;
+    let mutation = r#"{"query":"mutation { a }"}"#;
     for (accept, body, status, content_type, has_data) in [
         (graphql, QUERY, 200, graphql, true),
         (graphql, unparsable, 400, graphql, false),
         (graphql, unknown_field, 400, graphql, false),
         (graphql, failed_in_execution, 200, graphql, true),
+        (graphql, bad_variable, 400, graphql, false),
+        (graphql, no_such_operation, 400, graphql, false),
+        (graphql, which_operation, 400, graphql, false),
+        (graphql, mutation, 400, graphql, false),
         (json, QUERY, 200, json, true),
         (json, unparsable, 200, json, false),
         (json, unknown_field, 200, json, false),
+        (json, failed_in_execution, 200, json, true),
+        (json, bad_variable, 200, json, false),
+        (json, no_such_operation, 200, json, false),
+        (
+            "application/graphql-response+json; charset=utf-8, application/json; charset=utf-8",
+            QUERY,
+            200,
+            graphql,
+            true,
+        ),
+        ("application/json;q=0.9, application/graphql-response+json", QUERY, 200, graphql, true),
+        ("application/json;q=0, */*;q=0.1", QUERY, 200, graphql, true),
+        ("application/*", QUERY, 200, json, true),
         ("*/*", QUERY, 200, json, true),
     ] {
         let answer = post(&read_side, "application/json", accept, body).await;
         assert_eq!(answer.status.as_u16(), status, "{accept} {body}");
-        assert_eq!(answer.header(header::CONTENT_TYPE), content_type);
+        assert_eq!(answer.header(header::CONTENT_TYPE), format!("{content_type}; charset=utf-8"), "{accept}");
+        assert_eq!(answer.header(header::VARY), "accept");
         assert_eq!(answer.json().get("data").is_some(), has_data, "{}", answer.text());
     }
 }
@@ -49,15 +74,36 @@ async fn names_of_any_script_come_back_as_they_are() {
 async fn only_one_json_object_of_bounded_size_is_read() {
     let read_side = ReadSide::seeded();
     let accept = "application/json";
-    for content_type in
-        ["text/plain", "application/graphql", "multipart/form-data; boundary=x", "application/jsonp"]
-    {
+    for content_type in [
+        "text/plain",
+        "application/graphql",
+        "multipart/form-data; boundary=x",
+        "application/jsonp",
+        "application/x-www-form-urlencoded",
+        "application/json; charset=utf-16",
+    ] {
         post(&read_side, content_type, accept, QUERY).await.assert_problem(415, &["application/json"]);
     }
     let without = Request::post("/graphql").body(Body::from(QUERY)).unwrap();
     read_side.send(without).await.assert_problem(415, &["application/json"]);
-    for body in ["", "{", "[]", "null", "\"x\"", r#"{"query":5}"#, r#"{"query":"{a}","variables":[1]}"#, "{}"]
-    {
+    for body in [
+        "",
+        "{",
+        "[]",
+        "null",
+        "\"x\"",
+        r#"{"query":5}"#,
+        r#"{"query":"{a}","variables":[1]}"#,
+        "{}",
+        r#"{"qeury":"{a}"}"#,
+        r#"{"query":null}"#,
+        r#"{"query":["{a}"]}"#,
+        r#"["{a}",null,null,null]"#,
+        r#"{"query":"{a}","operationName":1}"#,
+        r#"{"query":"{a}","extensions":[]}"#,
+        r#"{"query":"{a}","extensions":"x"}"#,
+        r#"{"query":"{a}","query":"{b}"}"#,
+    ] {
         post(&read_side, accept, accept, body).await.assert_problem(400, &["malformed"]);
     }
     let batch = format!("[{QUERY}]");
@@ -88,6 +134,66 @@ async fn get_executes_queries() {
     read_side.get("/graphql?query=%7Ba%7D&variables=5").await.assert_problem(400, &["variables"]);
     let long = format!("/graphql?query={}", "x".repeat(65_000 / 2 * 3));
     read_side.get(&long[..65_530]).await.json();
+}
+
+#[tokio::test]
+async fn a_get_only_reads() {
+    let read_side = ReadSide::seeded();
+    for query in ["mutation%7Ba%7D", "subscription%7Ba%7D"] {
+        let answer = read_side.get(&format!("/graphql?query={query}")).await;
+        answer.assert_problem(405, &["GET only reads"]);
+        assert_eq!(answer.header(header::ALLOW), "POST");
+    }
+    // Which operation is meant decides, not what else the document holds.
+    let both = "query+Q%7B__typename%7Dmutation+M%7Ba%7D";
+    let answer = read_side.get(&format!("/graphql?query={both}&operationName=M")).await;
+    answer.assert_problem(405, &[]);
+}
+
+#[tokio::test]
+async fn other_methods_are_told_which_there_are() {
+    let read_side = ReadSide::seeded();
+    for method in [Method::PUT, Method::DELETE, Method::PATCH] {
+        let request = Request::builder().method(method).uri("/graphql").body(Body::empty());
+        let answer = read_side.send(request.unwrap()).await;
+        answer.assert_problem(405, &[]);
+        let allow = answer.header(header::ALLOW);
+        assert!(allow.contains("GET") && allow.contains("POST"), "{allow}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_not_executed() {
+    let read_side = ReadSide::seeded();
+    let query = r#"{"query":"{ user(id: \"customer-2\") { name } }"}"#;
+    for accept in ["image/png", "text/html", "application/json; charset=utf-16", "application/json;q=0"] {
+        post(&read_side, "application/json", accept, query)
+            .await
+            .assert_problem(406, &["graphql-response+json"]);
+    }
+    assert_eq!(read_side.metrics.db_operations("users"), 0);
+}
+
+#[tokio::test]
+async fn null_is_the_same_as_nothing() {
+    let read_side = ReadSide::seeded();
+    let body =
+        r#"{"query":"{ __typename }","operationName":null,"variables":null,"extensions":null,"other":1}"#;
+    assert_eq!(read_side.post(body).await.json(), json!({"data": {"__typename": "Query"}}));
+    let answer = read_side.get("/graphql?query=%7B__typename%7D&operationName=&variables=&extensions=").await;
+    assert_eq!(answer.json(), json!({"data": {"__typename": "Query"}}));
+    for wrong in ["variables=%5B%5D", "extensions=%5B%5D", "extensions=x", "query=%7Ba%7D"] {
+        let answer = read_side.get(&format!("/graphql?query=%7B__typename%7D&{wrong}")).await;
+        answer.assert_problem(400, &["malformed"]);
+    }
+}
+
+#[tokio::test]
+async fn without_an_editor_a_browser_gets_a_problem() {
+    let read_side =
+        ReadSide::with(&GraphqlConfig { graphql_editor: Offered::Off, ..GraphqlConfig::default() });
+    let request = Request::get("/graphql").header(header::ACCEPT, "text/html,*/*;q=0.8").body(Body::empty());
+    read_side.send(request.unwrap()).await.assert_problem(400, &["query is missing"]);
 }
 
 #[tokio::test]

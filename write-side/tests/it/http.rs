@@ -6,6 +6,7 @@ mod accepted;
 mod dead_letters;
 mod events;
 mod idempotency;
+mod openapi;
 mod operations;
 mod refused;
 

@@ -1,0 +1,70 @@
+//! TLS by rustls, when a certificate is given.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{self, ServerConfig};
+use tokio_rustls::server::TlsStream;
+
+use super::config::HttpConfig;
+
+/// A certificate or key that cannot be used. One line that names the setting, never what stands in the file.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// Not there, or not PEM.
+    #[error("{setting}: {}: {source}", .path.display())]
+    File {
+        /// TLS_CERT or TLS_KEY.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: pem::Error,
+    },
+    /// They do not belong together, or are of a kind that is not spoken.
+    #[error("TLS_CERT and TLS_KEY: {0}")]
+    Pair(rustls::Error),
+}
+
+/// How connections are secured. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Tls(TlsAcceptor);
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+impl Tls {
+    /// None when no certificate is set.
+    pub(super) fn new(config: &HttpConfig) -> Result<Option<Self>, TlsError> {
+        let (Some(cert), Some(key)) = (&config.tls_cert, &config.tls_key) else {
+            return Ok(None);
+        };
+        let chain = CertificateDer::pem_file_iter(cert)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|source| file("TLS_CERT", cert, source))?;
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|source| file("TLS_KEY", key, source))?;
+        // Named here, because nothing else in the process may decide which one it is.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut server = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+            .map_err(TlsError::Pair)?;
+        server.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Some(Self(TlsAcceptor::from(Arc::new(server)))))
+    }
+
+    pub(super) async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+        self.0.accept(stream).await
+    }
+}
+
+fn file(setting: &'static str, path: &Path, source: pem::Error) -> TlsError {
+    TlsError::File { setting, path: path.to_owned(), source }
+}

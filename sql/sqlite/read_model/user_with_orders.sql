@@ -1,0 +1,12 @@
+-- A user (?1) with the last ?2 orders, newest first, and their payments: a row for each order, or one without an order.
+-- The user's columns come last, so that the others are those of recent_orders.sql. One range of the index orders_of_user
+-- gives the orders in their order; then one search of a primary key for each order and each payment.
+SELECT o.order_id, o.user_id, o.amount, o.currency, o.status, o.placed_at, o.items,
+       p.status, p.payment_id, p.amount, p.currency, p.method, p.settled_at,
+       u.user_id, u.name, u.email, u.occurred_at
+FROM users AS u
+LEFT JOIN orders AS o ON o.user_id = u.user_id
+LEFT JOIN payments AS p ON p.order_id = o.order_id
+WHERE u.user_id = ?1
+ORDER BY o.placed_at DESC, o.order_id DESC
+LIMIT ?2;
