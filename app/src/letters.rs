@@ -3,7 +3,7 @@
 use anyhow::Context;
 use shared::Position;
 use shared::settings::ReadModelUrl;
-use write_side::dead_letter::{Closed, DeadLetter, DeadLetters, redrive};
+use write_side::dead_letter::{Closed, DeadLetter, DeadLetters, LetterFilter, Place, redrive};
 use write_side::event_log::{EventLog, EventLogUrl};
 
 use crate::cli::{LettersCommand, Settings};
@@ -19,7 +19,7 @@ pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result
     let topic = topic(settings);
     match command {
         LettersCommand::List { limit, offset, json } => {
-            let page = letters.list(limit, offset)?;
+            let page = letters.page(&LetterFilter::default(), limit, offset).await?;
             for letter in &page {
                 println!("{}", if json { serde_json::to_string(letter)? } else { line(letter) });
             }
@@ -28,7 +28,7 @@ pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result
             }
         }
         LettersCommand::Stats => {
-            for group in letters.stats()? {
+            for group in letters.groups(&LetterFilter::default()).await? {
                 println!(
                     "{:>8}  {:<24} {:<20} {} to {}",
                     group.count, group.reason, group.event_type, group.oldest, group.newest
@@ -36,13 +36,13 @@ pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result
             }
         }
         LettersCommand::Show { id } => {
-            println!("{}", serde_json::to_string_pretty(&find(&letters, &topic, &id)?)?);
+            println!("{}", serde_json::to_string_pretty(&find(&letters, &topic, &id).await?)?);
         }
         LettersCommand::Redrive { ids } => redrive_all(settings, &letters, &topic, &ids).await?,
         LettersCommand::Discard { ids } => {
             for id in ids {
-                let letter = find(&letters, &topic, &id)?;
-                letters.close(&topic, letter.position, Closed::Discarded)?;
+                let letter = find(&letters, &topic, &id).await?;
+                letters.close(&[letter.place()], Closed::Discarded).await?;
                 println!("{id} discarded");
             }
         }
@@ -61,9 +61,9 @@ fn topic(settings: &Settings) -> String {
     }
 }
 
-fn find(letters: &DeadLetters, topic: &str, id: &str) -> anyhow::Result<DeadLetter> {
+async fn find(letters: &DeadLetters, topic: &str, id: &str) -> anyhow::Result<DeadLetter> {
     let position: Position = id.parse().map_err(|error| usage(format!("{id:?}: {error}")))?;
-    let letter = letters.get(topic, position)?;
+    let letter = letters.get(&Place { topic: topic.to_owned(), position }).await?;
     letter.with_context(|| {
         format!("no open dead letter {id}; `millrace dead-letters list` tells which there are")
     })
@@ -90,13 +90,15 @@ async fn redrive_all(
     ids: &[String],
 ) -> anyhow::Result<()> {
     // All or nothing, as far as typing mistakes go.
-    let found = ids.iter().map(|id| find(letters, topic, id)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        found.push(find(letters, topic, id).await?);
+    }
     let log_settings = settings.log.settings();
     match EventLog::open(&settings.event_log(), &log_settings) {
         Ok(log) => {
-            for letter in found {
-                let position = redrive(letters, &log, &letter).await?;
-                println!("{} redriven to {position}", letter.position);
+            for redriven in redrive(letters, &log, &found).await? {
+                println!("{} redriven to {}", redriven.place.position, redriven.position);
             }
             Ok(())
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shared::metrics::{Metrics, quantile_since};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use write_side::dead_letter::DeadLetters;
+use write_side::dead_letter::{DeadLetters, LetterFilter};
 use write_side::projector::ProgressReader;
 
 const SECONDS_PER_LINE: u32 = 10;
@@ -31,8 +31,8 @@ pub async fn run(
             let (p95_seconds, counts) = quantile_since(&metrics.db_latency, 0.95, &buckets);
             buckets = counts;
             // Letters are closed by other processes too.
-            if let Ok(depth) = letters.depth() {
-                metrics.dlq_depth.set(depth);
+            if let Ok(depth) = letters.depth(&LetterFilter::default()).await {
+                metrics.dlq_depth.set(depth.cast_signed());
             }
             let events_per_second = (records - last_line) / u64::from(SECONDS_PER_LINE);
             tracing::info!(

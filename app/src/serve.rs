@@ -4,6 +4,7 @@
 //! log, then the read model.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Context;
 use read_side::read_model::ReadModel;
@@ -12,7 +13,7 @@ use shared::settings::ReadModelUrl;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use write_side::dead_letter::DeadLetters;
+use write_side::dead_letter::{DeadLetters, LetterFilter};
 use write_side::event_log::EventLog;
 use write_side::http::WriteSide;
 use write_side::projection::Projection;
@@ -112,7 +113,6 @@ fn open_write_side(settings: &Settings, metrics: &Metrics) -> anyhow::Result<(Ev
     let log = EventLog::open(&settings.event_log(), &log_settings).map_err(usage)?;
     let projection = open_projection(&settings.read_model())?.0;
     let projector = Projector::new(&log, projection, settings.projector.settings(), metrics.clone())?;
-    metrics.dlq_depth.set(DeadLetters::open(&settings.read_model())?.depth()?);
     Ok((log, projector))
 }
 
@@ -154,14 +154,16 @@ async fn start_write_side(
     }
     let (reported, ticking) = (metrics.clone(), stop.clone());
     let watched = progress.clone();
-    let letters = DeadLetters::open(&settings.read_model())?;
+    let letters = Arc::new(DeadLetters::open(&settings.read_model())?);
+    let depth = letters.depth(&LetterFilter::default()).await?;
+    metrics.dlq_depth.set(depth.cast_signed());
+    let counted = letters.clone();
     tasks.spawn(async move {
-        report::run(&watched, &letters, &reported, &ticking).await;
+        report::run(&watched, &counted, &reported, &ticking).await;
         Ok(())
     });
     if let Some(listener) = listener {
-        let write_side =
-            WriteSide { log, progress, read_model: settings.read_model(), metrics: metrics.clone() };
+        let write_side = WriteSide { log, progress, letters, metrics: metrics.clone() };
         spawn_server(tasks, listener, write_side::http::router(write_side), stop);
     }
     Ok(())

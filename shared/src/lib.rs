@@ -3,6 +3,8 @@
 //! Pure modules (`event`, `envelope`, `id`, `amount`, `timestamp`, `text`, `record`) do no IO.
 
 pub mod amount;
+pub mod change;
+pub mod change_feed;
 pub mod envelope;
 pub mod event;
 pub mod http;
@@ -10,6 +12,7 @@ pub mod id;
 pub mod metrics;
 pub mod problem;
 pub mod record;
+pub mod redis;
 pub mod settings;
 pub mod shutdown;
 pub mod sql;

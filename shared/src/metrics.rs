@@ -23,6 +23,14 @@ pub struct Metrics {
     pub dlq_entries: IntCounter,
     /// Dead letters that wait for review.
     pub dlq_depth: IntGauge,
+    /// Dead letters that the list in Redis does not show yet, or shows still.
+    pub dlq_mirror_pending: IntGauge,
+    /// 1 while the mirror of the dead letters reaches Redis, else 0.
+    pub dlq_mirror_up: IntGauge,
+    /// Messages told to Redis' pub/sub.
+    pub change_feed_published: IntCounter,
+    /// Messages about changes that were not told, because Redis was away or slow.
+    pub change_feed_dropped: IntCounter,
     /// Time spent in the store, by operation. Only there, not in what leads to it.
     pub db_latency: HistogramVec,
     /// The same under the name that older dashboards know.
@@ -64,6 +72,15 @@ impl Metrics {
             dlq_messages: register.counter("dlq_messages_total", "Dead letters made"),
             dlq_entries: register.counter("dlq_entries_total", "Dead letters made (older name)"),
             dlq_depth: register.add(IntGauge::new("dlq_depth", "Dead letters waiting for review")),
+            dlq_mirror_pending: register.add(IntGauge::new(
+                "dlq_mirror_pending",
+                "Dead letters that Redis has yet to show or to drop",
+            )),
+            dlq_mirror_up: register.add(IntGauge::new("dlq_mirror_up", "1 while the mirror reaches Redis")),
+            change_feed_published: register
+                .counter("change_feed_published_total", "Messages about changes told to Redis"),
+            change_feed_dropped: register
+                .counter("change_feed_dropped_total", "Messages about changes that were not told"),
             db_latency: register.histograms("db_latency_seconds", "Time in the store", &["operation"]),
             db_operation_duration: register.histograms(
                 "db_operation_duration_seconds",

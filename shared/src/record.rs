@@ -43,6 +43,19 @@ impl FromStr for Position {
     }
 }
 
+impl serde::Serialize for Position {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Position {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text: std::borrow::Cow<'de, str> = serde::Deserialize::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// Headers of a record in one buffer: for each, length and bytes of the name, length and bytes of the value.
 ///
 /// One buffer, because a log that stores them and a batch that carries thousands of them copy it whole.

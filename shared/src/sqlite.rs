@@ -119,8 +119,11 @@ pub enum MigrateError {
 }
 
 /// The schema of the read model, a step per version, for [`migrate`].
-pub const READ_MODEL_SCHEMA: &[&str] =
-    &[crate::sql!("sqlite/schema/read_model_1.sql"), crate::sql!("sqlite/schema/read_model_2_pages.sql")];
+pub const READ_MODEL_SCHEMA: &[&str] = &[
+    crate::sql!("sqlite/schema/read_model_1.sql"),
+    crate::sql!("sqlite/schema/read_model_2.sql"),
+    crate::sql!("sqlite/schema/read_model_3.sql"),
+];
 
 /// Brings a database to the newest schema: runs, in one transaction each, those of `steps` it has not seen.
 /// Their count is kept in `user_version`. Safe when two processes start at once.

@@ -11,8 +11,8 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use shared::metrics::Metrics;
-use shared::settings::ReadModelUrl;
 
+use crate::dead_letter::DeadLetters;
 use crate::event_log::EventLog;
 use crate::projector::ProgressReader;
 
@@ -23,8 +23,8 @@ pub struct WriteSide {
     pub log: EventLog,
     /// How far they are projected.
     pub progress: ProgressReader,
-    /// Where the dead letters are.
-    pub read_model: ReadModelUrl,
+    /// The dead letters.
+    pub letters: Arc<DeadLetters>,
     /// What is counted.
     pub metrics: Metrics,
 }

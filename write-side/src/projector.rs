@@ -16,6 +16,8 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use shared::Position;
+use shared::change::Changes;
+use shared::change_feed::ChangeFeed;
 use shared::metrics::Metrics;
 
 use crate::breaker::{Breaker, BreakerSettings};
@@ -74,6 +76,7 @@ pub struct Projector {
     projection: Projection,
     settings: ProjectorSettings,
     metrics: Metrics,
+    feed: ChangeFeed,
     progress: Progress,
     /// Around the store.
     breaker: Breaker,
@@ -111,6 +114,7 @@ impl Projector {
             projection,
             settings,
             metrics,
+            feed: ChangeFeed::default(),
             progress: Progress::new(log.topic()),
             breaker: Breaker::new(settings.breaker),
             log_failures: 0,
@@ -120,6 +124,13 @@ impl Projector {
             next: Fetched::new(log.topic()),
             found: None,
         })
+    }
+
+    /// The same projector, which tells this feed what it changes.
+    #[must_use]
+    pub fn telling(mut self, feed: ChangeFeed) -> Self {
+        self.feed = feed;
+        self
     }
 
     /// What others may know of it while it runs.
@@ -252,6 +263,7 @@ impl Projector {
         accounts::projected(&self.metrics, applied, letters, self.current.appended_at(part));
         self.fences.extend(spans.iter().map(|span| (span.partition, Some(span.next))));
         self.progress.projected(spans, part.len());
+        self.feed.publish(|| Changes::of(self.current.events(part)));
         let next = |span: &Span| Position { partition: span.partition, offset: span.next };
         self.consumer.commit(&spans.iter().map(next).collect::<Vec<_>>());
         self.report_lag();

@@ -10,6 +10,7 @@ use shared::settings::ReadModelUrl;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use write_side::config::ProjectorConfig;
+use write_side::dead_letter::DeadLetters;
 use write_side::event_log::EventLog;
 use write_side::event_log::embedded::EmbeddedLog;
 use write_side::http::WriteSide;
@@ -46,8 +47,8 @@ async fn measure() -> Vec<f64> {
         Projector::new(&log, projection, default_projector().settings(), metrics.clone()).unwrap();
     let thread = ProjectorThread::start(projector, stop.clone()).unwrap();
     let progress = thread.progress();
-    let write_side =
-        WriteSide { log: log.clone(), progress, read_model: url.clone(), metrics: metrics.clone() };
+    let letters = std::sync::Arc::new(DeadLetters::open(&url).unwrap());
+    let write_side = WriteSide { log: log.clone(), progress, letters, metrics: metrics.clone() };
     let commands = serve(write_side::http::router(write_side), &stop).await;
     let read_model = ReadModel::open(&url, metrics.clone()).unwrap();
     let queries = serve(read_side::http::router(read_model, &metrics), &stop).await;

@@ -1,17 +1,21 @@
 //! Dead letters in the read model's SQLite file, read and closed on a connection of their own.
 
+mod mirror;
+
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, TransactionBehavior, params};
 use shared::record::{HeaderView, Position};
 use shared::sqlite::{self, Synchronous};
 use shared::{Timestamp, sql};
 
-use super::{Closed, DeadLetter, LetterError, LetterGroup};
+use super::{Closed, DeadLetter, LetterError, LetterFilter, LetterGroup, Place};
 
 const CACHE_BYTES: u32 = 2 * 1024 * 1024;
 const WAL_PAGES: u32 = 16 * 1024;
+/// Bytes of payloads, keys and headers on a page; the last letter may exceed it.
+const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The store.
 #[derive(Debug)]
@@ -26,6 +30,12 @@ impl SqliteLetters {
         }
         let connection =
             sqlite::open_writer(path, Synchronous::Full, CACHE_BYTES, WAL_PAGES).map_err(store_error)?;
+        let version: u32 =
+            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(store_error)?;
+        if version as usize != sqlite::READ_MODEL_SCHEMA.len() {
+            let message = format!("{}: another schema version; run `millrace migrate` first", path.display());
+            return Err(LetterError::Store(message.into()));
+        }
         Ok(Self(Mutex::new(connection)))
     }
 
@@ -33,51 +43,98 @@ impl SqliteLetters {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn list(&self, limit: u32, offset: u32) -> Result<Vec<DeadLetter>, LetterError> {
+    pub(super) fn page(
+        &self,
+        filter: &LetterFilter,
+        limit: u32,
+        offset: u32,
+    ) -> Result<Vec<DeadLetter>, LetterError> {
         let connection = self.connection();
-        let list = || -> rusqlite::Result<_> {
-            let mut statement = connection.prepare_cached(sql!("sqlite/dead_letter/list.sql"))?;
-            statement.query_map([limit, offset], letter)?.collect()
+        let page = || -> rusqlite::Result<_> {
+            let mut statement = connection.prepare_cached(sql!("sqlite/dead_letter/page.sql"))?;
+            let (kind, reason, event, from, to) = bounds(filter);
+            bounded(statement.query(params![kind, reason, event, from, to, limit, offset])?, PAGE_BYTES_MAX)
         };
-        list().map_err(store_error)
+        page().map_err(store_error)
     }
 
-    pub(super) fn get(&self, topic: &str, at: Position) -> Result<Option<DeadLetter>, LetterError> {
+    pub(super) fn get(&self, place: &Place) -> Result<Option<DeadLetter>, LetterError> {
         let connection = self.connection();
         let get = || -> rusqlite::Result<_> {
             let mut statement = connection.prepare_cached(sql!("sqlite/dead_letter/get.sql"))?;
-            statement.query_row(params![at.partition, at.offset, topic], letter).optional()
+            let Place { topic, position } = place;
+            statement.query_row(params![position.partition, position.offset, topic], letter).optional()
         };
         get().map_err(store_error)
     }
 
-    pub(super) fn stats(&self) -> Result<Vec<LetterGroup>, LetterError> {
+    pub(super) fn groups(&self, filter: &LetterFilter) -> Result<Vec<LetterGroup>, LetterError> {
         let connection = self.connection();
-        let stats = || -> rusqlite::Result<_> {
-            let mut statement = connection.prepare_cached(sql!("sqlite/dead_letter/stats.sql"))?;
-            statement.query_map([], group)?.collect()
+        let groups = || -> rusqlite::Result<_> {
+            let mut statement = connection.prepare_cached(sql!("sqlite/dead_letter/groups.sql"))?;
+            let (kind, reason, event, from, to) = bounds(filter);
+            statement.query_map(params![kind, reason, event, from, to], group)?.collect()
         };
-        stats().map_err(store_error)
+        groups().map_err(store_error)
     }
 
-    pub(super) fn close(
-        &self,
-        topic: &str,
-        at: Position,
-        how: Closed,
-        now: Timestamp,
-    ) -> Result<bool, LetterError> {
-        let state = match how {
-            Closed::Redriven => "redriven",
-            Closed::Discarded => "discarded",
+    pub(super) fn close(&self, places: &[Place], how: Closed, now: Timestamp) -> Result<u64, LetterError> {
+        let mut connection = self.connection();
+        let mut close = || -> rusqlite::Result<_> {
+            let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut closed = 0;
+            for Place { topic, position } in places {
+                let mut statement = tx.prepare_cached(sql!("sqlite/dead_letter/close.sql"))?;
+                let at = params![position.partition, position.offset, topic, how.as_str(), now.micros()];
+                closed += statement.execute(at)? as u64;
+            }
+            tx.commit()?;
+            Ok(closed)
         };
-        let connection = self.connection();
-        let close = || -> rusqlite::Result<_> {
-            let mut statement = connection.prepare_cached(sql!("sqlite/dead_letter/close.sql"))?;
-            statement.execute(params![at.partition, at.offset, topic, state, now.micros()])
-        };
-        Ok(close().map_err(store_error)? == 1)
+        close().map_err(store_error)
     }
+
+    pub(super) fn discard_matching(
+        &self,
+        filter: &LetterFilter,
+        max: u32,
+        now: Timestamp,
+    ) -> Result<u64, LetterError> {
+        let connection = self.connection();
+        let discard = || -> rusqlite::Result<_> {
+            let mut statement = connection.prepare_cached(sql!("sqlite/dead_letter/discard_matching.sql"))?;
+            let (kind, reason, event, from, to) = bounds(filter);
+            statement.execute(params![kind, reason, event, from, to, max, now.micros()])
+        };
+        Ok(discard().map_err(store_error)? as u64)
+    }
+}
+
+/// A filter as parameters: type, reason, event id, from, to.
+type Bounds<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>, i64, i64);
+
+fn bounds(filter: &LetterFilter) -> Bounds<'_> {
+    (
+        filter.event_type.as_deref(),
+        filter.reason.as_deref(),
+        filter.event_id.as_deref(),
+        filter.from.map_or(i64::MIN, Timestamp::micros),
+        filter.to.map_or(i64::MAX, Timestamp::micros),
+    )
+}
+
+/// Letters up to the one with which they hold so many bytes.
+fn bounded(mut rows: Rows<'_>, bytes_max: usize) -> rusqlite::Result<Vec<DeadLetter>> {
+    let (mut letters, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let letter = letter(row)?;
+        bytes += letter.byte_len();
+        letters.push(letter);
+        if bytes >= bytes_max {
+            break;
+        }
+    }
+    Ok(letters)
 }
 
 fn store_error(error: rusqlite::Error) -> LetterError {
@@ -111,6 +168,7 @@ fn group(row: &Row<'_>) -> rusqlite::Result<LetterGroup> {
         count: count.unsigned_abs(),
         oldest: time(row, 3)?,
         newest: time(row, 4)?,
+        example: Position { partition: row.get(5)?, offset: row.get(6)? },
     })
 }
 

@@ -16,7 +16,7 @@ use shared::record::PAYLOAD_BYTES_MAX;
 
 use super::WriteSide;
 use super::commands::{JSON, expect_type};
-use crate::dead_letter::{DeadLetter, DeadLetters, LetterError, redrive};
+use crate::dead_letter::{DeadLetter, DeadLetters, LetterError, LetterFilter, Place, redrive};
 
 const PAGE_MAX: u32 = 1_000;
 /// Letters looked through for event ids, at most.
@@ -37,11 +37,6 @@ fn only_local(ConnectInfo(peer): Peer) -> Result<(), Problem> {
 fn store_problem(error: &LetterError) -> Problem {
     tracing::warn!("{}", shared::telemetry::chain(error));
     Problem::unavailable("the dead letters cannot be read")
-}
-
-/// Opens the store for one request: these are rare, and SQLite opens in less than a millisecond.
-fn open(write_side: &WriteSide) -> Result<DeadLetters, Problem> {
-    DeadLetters::open(&write_side.read_model).map_err(|error| store_problem(&error))
 }
 
 #[derive(Deserialize)]
@@ -72,14 +67,16 @@ pub(super) async fn messages(
     if !(1..=PAGE_MAX).contains(&page.limit) {
         return Err(Problem::invalid(format!("limit must lie between 1 and {PAGE_MAX}")));
     }
-    let letters = open(&write_side)?.list(page.limit, page.offset).map_err(|error| store_problem(&error))?;
+    let page = write_side.letters.page(&LetterFilter::default(), page.limit, page.offset).await;
+    let letters = page.map_err(|error| store_problem(&error))?;
     Ok(shared::http::json(StatusCode::OK, &json!({ "messages": letters })))
 }
 
 /// `GET /api/v1/dlq/stats`
 pub(super) async fn stats(State(write_side): Shared, peer: Peer) -> Result<Response, Problem> {
     only_local(peer)?;
-    let groups = open(&write_side)?.stats().map_err(|error| store_problem(&error))?;
+    let groups =
+        write_side.letters.groups(&LetterFilter::default()).await.map_err(|error| store_problem(&error))?;
     let total: u64 = groups.iter().map(|group| group.count).sum();
     let oldest = groups.iter().map(|group| group.oldest).min();
     let newest = groups.iter().map(|group| group.newest).max();
@@ -114,21 +111,21 @@ pub(super) async fn replay(
         Category::Data => Problem::invalid(error.to_string()),
         _ => Problem::malformed(error.to_string()),
     })?;
-    let letters = open(&write_side)?;
-    let mut chosen = choose(&letters, write_side.log.topic(), &replay)?;
+    let letters = &write_side.letters;
+    let mut chosen = choose(letters, write_side.log.topic(), &replay).await?;
     chosen.truncate(replay.max_messages.unwrap_or(usize::MAX));
     let mut redriven = Vec::with_capacity(chosen.len());
     for letter in &chosen {
         let mut item = json!({ "id": letter.position.to_string(), "eventId": letter.event_id });
         if !replay.dry_run {
-            let sent = redrive(&letters, &write_side.log, letter).await;
-            let position = sent.map_err(|error| stopped(&error, redriven.len(), chosen.len()))?;
-            item["position"] = position.to_string().into();
+            let sent = redrive(letters, &write_side.log, std::slice::from_ref(letter)).await;
+            let sent = sent.map_err(|error| stopped(&error, redriven.len(), chosen.len()))?;
+            item["position"] = sent[0].position.to_string().into();
         }
         redriven.push(item);
     }
-    let depth = letters.depth().map_err(|error| store_problem(&error))?;
-    write_side.metrics.dlq_depth.set(depth);
+    let depth = letters.depth(&LetterFilter::default()).await.map_err(|error| store_problem(&error))?;
+    write_side.metrics.dlq_depth.set(depth.cast_signed());
     let answer = json!({ "dryRun": replay.dry_run, "count": redriven.len(), "redriven": redriven });
     Ok(shared::http::json(StatusCode::OK, &answer))
 }
@@ -143,22 +140,24 @@ fn stopped(error: &LetterError, done: usize, of: usize) -> Problem {
 }
 
 /// The open letters that are named, each once.
-fn choose(letters: &DeadLetters, topic: &str, replay: &Replay) -> Result<Vec<DeadLetter>, Problem> {
+async fn choose(letters: &DeadLetters, topic: &str, replay: &Replay) -> Result<Vec<DeadLetter>, Problem> {
     if replay.ids.is_empty() && replay.event_ids.is_empty() {
         return Err(Problem::invalid("name letters by ids or event_ids"));
     }
     let mut chosen = Vec::new();
     for id in &replay.ids {
         let position: Position = id.parse().map_err(|error| Problem::invalid(format!("{id:?}: {error}")))?;
-        let letter = letters.get(topic, position).map_err(|error| store_problem(&error))?;
+        let letter = letters
+            .get(&Place { topic: topic.to_owned(), position })
+            .await
+            .map_err(|error| store_problem(&error))?;
         chosen.push(letter.ok_or_else(|| Problem::not_found(format!("no open dead letter {id}")))?);
     }
     if !replay.event_ids.is_empty() {
-        let all = letters.list(SEARCH_MAX, 0).map_err(|error| store_problem(&error))?;
-        chosen.extend(
-            all.into_iter()
-                .filter(|letter| letter.event_id.as_ref().is_some_and(|id| replay.event_ids.contains(id))),
-        );
+        for id in &replay.event_ids {
+            let filter = LetterFilter { event_id: Some(id.clone()), ..LetterFilter::default() };
+            chosen.extend(letters.page(&filter, SEARCH_MAX, 0).await.map_err(|error| store_problem(&error))?);
+        }
     }
     let mut seen = BTreeSet::new();
     chosen.retain(|letter| seen.insert(letter.position));

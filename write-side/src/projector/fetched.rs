@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use shared::{Envelope, RecordBatch, Timestamp, decode};
+use shared::{Envelope, Event, RecordBatch, Timestamp, decode};
 
 use crate::dead_letter::DeadLetter;
 use crate::event_log::{Consumer, LogError, PollLimits, Polled};
@@ -116,6 +116,14 @@ impl Fetched {
             }
         }
         batch
+    }
+
+    /// The events of a part.
+    pub(super) fn events(&self, part: &Range<usize>) -> impl Iterator<Item = &Event> {
+        self.outcomes[part.clone()].iter().filter_map(|outcome| match outcome {
+            Outcome::Event(envelope) => Some(&envelope.event),
+            Outcome::Letter(_) | Outcome::Unread => None,
+        })
     }
 
     /// When the log took each record of a part.

@@ -11,6 +11,7 @@ mod refused;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
@@ -48,7 +49,7 @@ impl Api {
         let router = write_side::http::router(WriteSide {
             log: world.log.clone(),
             progress: projector.progress(),
-            read_model: world.url(),
+            letters: Arc::new(world.letters()),
             metrics: world.metrics.clone(),
         });
         let stop = CancellationToken::new();

@@ -4,6 +4,7 @@
 
 mod event_log;
 mod http;
+mod mirror;
 mod oracle;
 mod projection;
 mod projector;

@@ -22,7 +22,7 @@ impl Store {
         let dir = tempfile::tempdir().unwrap();
         let url = ReadModelUrl::Sqlite(dir.path().join("read_model.db"));
         let (projection, steps) = Projection::open(&url).unwrap();
-        assert_eq!(steps, 1, "a new file has all to come");
+        assert_eq!(steps, shared::sqlite::READ_MODEL_SCHEMA.len(), "a new file has all to come");
         Self { dir, projection, from: None }
     }
 

@@ -10,7 +10,7 @@ use shared::settings::ReadModelUrl;
 use shared::{Envelope, NewRecord, Position};
 use tempfile::TempDir;
 use write_side::breaker::BreakerSettings;
-use write_side::dead_letter::{DeadLetter, DeadLetters};
+use write_side::dead_letter::{DeadLetter, DeadLetters, LetterFilter};
 use write_side::event_log::embedded::EmbeddedLog;
 use write_side::event_log::{EventLog, PollLimits};
 use write_side::projection::Projection;
@@ -67,7 +67,14 @@ impl World {
 
     pub(crate) fn redrive(&self, letter: &DeadLetter) {
         let letters = self.letters();
-        self.runtime.block_on(write_side::dead_letter::redrive(&letters, &self.log, letter)).unwrap();
+        self.runtime
+            .block_on(write_side::dead_letter::redrive(&letters, &self.log, std::slice::from_ref(letter)))
+            .unwrap();
+    }
+
+    /// What a future comes to.
+    pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 
     pub(crate) fn letters(&self) -> DeadLetters {
@@ -75,7 +82,7 @@ impl World {
     }
 
     pub(crate) fn open_letters(&self) -> Vec<DeadLetter> {
-        self.letters().list(1_000, 0).unwrap()
+        self.wait(self.letters().page(&LetterFilter::default(), 1_000, 0)).unwrap()
     }
 
     /// A connection for looking into the tables, or for breaking them.

@@ -1,0 +1,6 @@
+-- Closed letters that are shown, or may be.
+SELECT topic, partition, "offset"
+FROM dead_letters
+WHERE state <> 'open' AND mirrored > 0
+ORDER BY dead_at, partition, "offset"
+LIMIT 100;
