@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use read_side::read_model::ReadModel;
+use shared::change_feed::ChangeFeed;
 use shared::metrics::Metrics;
 use shared::settings::ReadModelUrl;
 use tokio::net::TcpListener;
@@ -76,14 +77,17 @@ pub async fn run(settings: Settings, roles: Roles) -> anyhow::Result<()> {
     let metrics = Metrics::new();
     let mut tasks = JoinSet::new();
     let banner = Banner::of(&listeners, &settings, roles);
-    let write_side = if roles.write_side { Some(open_write_side(&settings, &metrics)?) } else { None };
+    // Within this process; a read side of its own hears nothing.
+    let feed = ChangeFeed::in_process();
+    let write_side = if roles.write_side { Some(open_write_side(&settings, &feed, &metrics)?) } else { None };
     if let Some((log, projector)) = write_side {
         start_write_side(&mut tasks, &settings, roles, log, projector, &metrics, listeners.commands, &stop)
             .await?;
     }
     if let Some(listener) = listeners.queries {
         let read_model = ReadModel::open(&settings.read_model(), metrics.clone()).map_err(usage)?;
-        let router = read_side::http::router(read_model, &settings.read.graphql, &metrics);
+        let router =
+            read_side::http::router(read_model, &settings.read, roles.write_side.then_some(feed), &metrics);
         spawn_server(&mut tasks, listener, router, &stop);
     }
     if let Some(listener) = listeners.metrics {
@@ -108,11 +112,16 @@ async fn wait(mut tasks: JoinSet<anyhow::Result<()>>, stop: &CancellationToken) 
     outcome
 }
 
-fn open_write_side(settings: &Settings, metrics: &Metrics) -> anyhow::Result<(EventLog, Projector)> {
+fn open_write_side(
+    settings: &Settings,
+    feed: &ChangeFeed,
+    metrics: &Metrics,
+) -> anyhow::Result<(EventLog, Projector)> {
     let log_settings = settings.log.settings();
     let log = EventLog::open(&settings.event_log(), &log_settings).map_err(usage)?;
     let projection = open_projection(&settings.read_model())?.0;
     let projector = Projector::new(&log, projection, settings.projector.settings(), metrics.clone())?;
+    let projector = projector.telling(feed.clone());
     Ok((log, projector))
 }
 

@@ -5,21 +5,35 @@ use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use shared::change_feed::ChangeFeed;
 use shared::http::{finish, readiness};
 use shared::metrics::Metrics;
 
-use crate::config::GraphqlConfig;
+use crate::config::ReadConfig;
 use crate::read_model::ReadModel;
+use crate::watchers::Watchers;
 use crate::{graphql, rest};
 
 /// REST, GraphQL, `/ready`, the page at `/`, and what every service has.
-pub fn router(read_model: ReadModel, config: &GraphqlConfig, metrics: &Metrics) -> Router {
+///
+/// `feed` tells of changes; without one GraphQL has no subscriptions.
+pub fn router(
+    read_model: ReadModel,
+    config: &ReadConfig,
+    feed: Option<ChangeFeed>,
+    metrics: &Metrics,
+) -> Router {
+    let watchers = feed.map(|feed| Watchers::new(feed, read_model.clone()));
     let own = Router::new()
         .route("/", get(async || page(include_str!("http/landing.html"))))
         .route("/ready", get(ready))
         .with_state(read_model.clone());
-    let router =
-        own.merge(rest::routes(read_model.clone())).merge(graphql::routes(read_model, config, metrics));
+    let router = own.merge(rest::routes(read_model.clone())).merge(graphql::routes(
+        read_model,
+        &config.graphql,
+        watchers,
+        metrics,
+    ));
     finish(router, metrics)
 }
 

@@ -4,6 +4,7 @@
 
 mod graphql;
 mod guards;
+mod live;
 mod open;
 mod pages;
 mod persisted;
