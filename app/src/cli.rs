@@ -1,5 +1,7 @@
 //! What can be said on the command line. Its `--help` is the reference of all settings.
 
+pub mod letters;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,11 +9,13 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use read_side::config::ReadConfig;
+use shared::redis::RedisUrl;
 use shared::settings::{InvalidSetting, ReadModelUrl, listen_addr};
 use write_side::config::{CommandConfig, LogConfig, ProjectorConfig};
 use write_side::event_log::EventLogUrl;
 
 use crate::environment::Environment;
+use letters::LettersCommand;
 
 /// Commands become events, events become tables, tables answer queries.
 ///
@@ -41,6 +45,15 @@ pub struct Settings {
     /// Read model: sqlite:FILE [default: sqlite:DATA_DIR/read_model.db]
     #[arg(long, env = "READ_MODEL", value_name = "URL", hide_env_values = true, global = true)]
     pub read_model: Option<ReadModelUrl>,
+
+    /// Redis, where dead letters are mirrored and changes are told: redis://[user:password@]host[:port][/db], or
+    /// rediss:// for TLS [default: none, and everything works without]
+    #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true, global = true)]
+    pub redis_url: Option<RedisUrl>,
+
+    /// Name of the list in Redis that shows the open dead letters
+    #[arg(long, env = "DLQ_LIST", value_name = "NAME", default_value = "dlq", value_parser = clap::builder::NonEmptyStringValueParser::new(), global = true)]
+    pub dlq_list: String,
 
     /// Address that answers /metrics for Prometheus, or off
     #[arg(long, env = "METRICS_ADDR", value_name = "ADDR", default_value = "127.0.0.1:2112", value_parser = metrics_addr, global = true)]
@@ -143,42 +156,6 @@ pub struct ProduceArgs {
     /// Made-up events in all [default: until stopped]
     #[arg(long, value_name = "N")]
     pub count: Option<u64>,
-}
-
-/// What can be done with dead letters.
-#[derive(Debug, Subcommand)]
-pub enum LettersCommand {
-    /// List open letters, newest first
-    List {
-        /// How many
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-        limit: u32,
-        /// How many newer ones to leave out
-        #[arg(long, default_value_t = 0)]
-        offset: u32,
-        /// One JSON object a line, everything in it
-        #[arg(long)]
-        json: bool,
-    },
-    /// Count open letters by reason and type
-    Stats,
-    /// Show one letter whole
-    Show {
-        /// Its id, partition:offset
-        id: String,
-    },
-    /// Send letters through the log again
-    Redrive {
-        /// Their ids, partition:offset
-        #[arg(required = true)]
-        ids: Vec<String>,
-    },
-    /// Give letters up
-    Discard {
-        /// Their ids, partition:offset
-        #[arg(required = true)]
-        ids: Vec<String>,
-    },
 }
 
 /// Why there is nothing to run: help was asked for, or an argument is wrong.

@@ -1,5 +1,7 @@
 //! Environment variables, the file `.env`, and the names that the older systems used for our settings.
 
+mod redis;
+
 use std::collections::HashMap;
 
 use clap::Command;
@@ -24,6 +26,7 @@ fn local_port(port: &str) -> String {
 /// SEEDS.md lists them. The first one that is set counts.
 const ALIASES: &[Alias] = &[
     Alias { ours: "KAFKA_GROUP_ID", theirs: "KAFKA_CONSUMER_GROUP", convert: same },
+    Alias { ours: "DLQ_LIST", theirs: "REDIS_DLQ_KEY", convert: same },
     Alias { ours: "API_ADDR", theirs: "API_PORT", convert: local_port },
     Alias { ours: "METRICS_ADDR", theirs: "METRICS_PORT", convert: local_port },
     Alias { ours: "COMMAND_ADDR", theirs: "HTTP_PORT", convert: local_port },
@@ -77,6 +80,9 @@ impl Environment {
         if ours == "EVENT_LOG" {
             let topic = self.first(&KAFKA_TOPIC).unwrap_or("events");
             return self.first(&KAFKA_BROKERS).map(|brokers| format!("kafka://{brokers}/{topic}"));
+        }
+        if ours == "REDIS_URL" {
+            return redis::url(|name| self.get(name));
         }
         let aliases = ALIASES.iter().filter(|alias| alias.ours == ours);
         aliases.filter_map(|alias| self.get(alias.theirs).map(alias.convert)).next()
@@ -148,6 +154,9 @@ mod tests {
         assert_eq!(cli.settings.event_log(), "kafka://k:9092/orders".parse().unwrap());
         assert_eq!(cli.settings.read.api_addr.to_string(), "127.0.0.1:81");
         assert_eq!(cli.settings.commands.command_addr.to_string(), "127.0.0.1:82");
+        let cli = parse(&[], &[("REDIS_ADDR", "r:1"), ("REDIS_DLQ_KEY", "letters")]);
+        assert_eq!(cli.settings.redis_url.unwrap().to_string(), "r:1");
+        assert_eq!(cli.settings.dlq_list, "letters");
         let both = environment(&[("KAFKA_BROKERS", "k:9092"), ("EVENT_LOG", "embedded:x")]);
         assert_eq!(both.value("EVENT_LOG").as_deref(), Some("embedded:x"), "our own name weighs more");
     }
@@ -168,6 +177,8 @@ mod tests {
             "KAFKA_PROPERTIES",
             "EVENT_RATE",
             "SAMPLE",
+            "REDIS_URL",
+            "DLQ_LIST",
         ] {
             assert!(help.contains(&format!("[env: {name}]")), "{name}");
         }

@@ -1,52 +1,117 @@
 //! `millrace dead-letters`: review what could not be projected.
 
-use anyhow::Context;
-use shared::Position;
-use shared::settings::ReadModelUrl;
-use write_side::dead_letter::{Closed, DeadLetter, DeadLetters, LetterFilter, Place, redrive};
-use write_side::event_log::{EventLog, EventLogUrl};
+mod redrive;
 
-use crate::cli::{LettersCommand, Settings};
+use anyhow::Context;
+use shared::metrics::Metrics;
+use shared::settings::ReadModelUrl;
+use shared::{Position, Timestamp};
+use write_side::dead_letter::mirror::Mirror;
+use write_side::dead_letter::{Closed, DeadLetter, DeadLetters, LetterFilter, Place};
+use write_side::event_log::EventLogUrl;
+
+use crate::cli::Settings;
+use crate::cli::letters::LettersCommand;
 use crate::usage;
+
+/// Letters that are discarded in one transaction.
+const DISCARD_SLICE: u32 = 1_000;
 
 /// Runs one of the commands.
 ///
 /// # Errors
-/// When the store or the log is away, or there is no such letter.
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
+/// When the store, the log or Redis is away, or there is no such letter.
 pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result<()> {
     let letters = open(&settings.read_model())?;
     let topic = topic(settings);
     match command {
-        LettersCommand::List { limit, offset, json } => {
-            let page = letters.page(&LetterFilter::default(), limit, offset).await?;
-            for letter in &page {
-                println!("{}", if json { serde_json::to_string(letter)? } else { line(letter) });
-            }
-            if page.is_empty() && !json {
-                println!("no open dead letters");
-            }
+        LettersCommand::List { filter, limit, offset, json } => {
+            list(&letters, &filter.filter(), limit, offset, json).await
         }
-        LettersCommand::Stats => {
-            for group in letters.groups(&LetterFilter::default()).await? {
-                println!(
-                    "{:>8}  {:<24} {:<20} {} to {}",
-                    group.count, group.reason, group.event_type, group.oldest, group.newest
-                );
-            }
-        }
+        LettersCommand::Stats => stats(&letters).await,
         LettersCommand::Show { id } => {
-            println!("{}", serde_json::to_string_pretty(&find(&letters, &topic, &id).await?)?);
+            say(&serde_json::to_string_pretty(&find(&letters, &topic, &id).await?)?);
+            Ok(())
         }
-        LettersCommand::Redrive { ids } => redrive_all(settings, &letters, &topic, &ids).await?,
-        LettersCommand::Discard { ids } => {
+        LettersCommand::Redrive(arguments) => redrive::run(settings, &letters, &topic, &arguments).await,
+        LettersCommand::Discard { ids, filter } => discard(&letters, &topic, &ids, &filter.filter()).await,
+        LettersCommand::Clear { yes: _ } => {
+            // Letters that die meanwhile have been seen by nobody.
+            let filter = LetterFilter::default().until(Timestamp::now());
+            let discarded = letters.discard_all_matching(&filter, DISCARD_SLICE).await?;
+            say(&format!("{discarded} letters discarded"));
+            Ok(())
+        }
+        LettersCommand::Mirror { rebuild } => mirror(settings, letters, rebuild).await,
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of a command")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+async fn list(
+    letters: &DeadLetters,
+    filter: &LetterFilter,
+    limit: u32,
+    offset: u32,
+    json: bool,
+) -> anyhow::Result<()> {
+    let page = letters.page(filter, limit, offset).await?;
+    for letter in &page {
+        say(&if json { serde_json::to_string(letter)? } else { line(letter) });
+    }
+    if page.is_empty() && !json {
+        say("no open dead letters");
+    }
+    Ok(())
+}
+
+async fn stats(letters: &DeadLetters) -> anyhow::Result<()> {
+    for group in letters.groups(&LetterFilter::default()).await? {
+        say(&format!(
+            "{:>8}  {:<24} {:<20} {} to {}  such as {}",
+            group.count, group.reason, group.event_type, group.oldest, group.newest, group.example
+        ));
+    }
+    Ok(())
+}
+
+async fn discard(
+    letters: &DeadLetters,
+    topic: &str,
+    ids: &[String],
+    filter: &LetterFilter,
+) -> anyhow::Result<()> {
+    match (ids.is_empty(), *filter == LetterFilter::default()) {
+        (true, true) => Err(usage(
+            "dead-letters discard: name ids or a filter such as --reason; for all, say clear --yes",
+        )),
+        (false, false) => Err(usage("dead-letters discard: name ids or a filter, not both")),
+        (true, false) => {
+            let discarded = letters.discard_all_matching(filter, DISCARD_SLICE).await?;
+            say(&format!("{discarded} letters discarded"));
+            Ok(())
+        }
+        (false, true) => {
             for id in ids {
-                let letter = find(&letters, &topic, &id).await?;
+                let letter = find(letters, topic, id).await?;
                 letters.close(&[letter.place()], Closed::Discarded).await?;
-                println!("{id} discarded");
+                say(&format!("{id} discarded"));
             }
+            Ok(())
         }
     }
+}
+
+async fn mirror(settings: &Settings, letters: DeadLetters, rebuild: bool) -> anyhow::Result<()> {
+    let url = settings.redis_url.clone();
+    let url = url.ok_or_else(|| usage("dead-letters mirror: REDIS_URL says where Redis is"))?;
+    let mut mirror = Mirror::new(letters, url, &settings.dlq_list, Metrics::new());
+    let shown = if rebuild { mirror.rebuild().await } else { mirror.catch_up().await };
+    let shown = shown.map_err(|error| anyhow::anyhow!("{}", shared::telemetry::chain(&error)))?;
+    say(&format!("the list {} shows {shown} letters", settings.dlq_list));
     Ok(())
 }
 
@@ -79,40 +144,4 @@ fn line(letter: &DeadLetter) -> String {
         letter.event_id.as_deref().unwrap_or("-"),
         std::iter::once(&letter.error).chain(&letter.causes).cloned().collect::<Vec<_>>().join(": ")
     )
-}
-
-/// Straight into the log, or, while another process owns the embedded log, through that process.
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
-async fn redrive_all(
-    settings: &Settings,
-    letters: &DeadLetters,
-    topic: &str,
-    ids: &[String],
-) -> anyhow::Result<()> {
-    // All or nothing, as far as typing mistakes go.
-    let mut found = Vec::with_capacity(ids.len());
-    for id in ids {
-        found.push(find(letters, topic, id).await?);
-    }
-    let log_settings = settings.log.settings();
-    match EventLog::open(&settings.event_log(), &log_settings) {
-        Ok(log) => {
-            for redriven in redrive(letters, &log, &found).await? {
-                println!("{} redriven to {}", redriven.place.position, redriven.position);
-            }
-            Ok(())
-        }
-        Err(owned) => {
-            let url = format!("http://{}/api/v1/replay", settings.commands.command_addr);
-            let request = reqwest::Client::new().post(&url).json(&serde_json::json!({ "ids": ids }));
-            let answer = request
-                .send()
-                .await
-                .with_context(|| format!("{owned}; and no write side answers at {url}"))?;
-            let (status, body) = (answer.status(), answer.text().await?);
-            anyhow::ensure!(status.is_success(), "{url}: {status}: {body}");
-            println!("{body}");
-            Ok(())
-        }
-    }
 }

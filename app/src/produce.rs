@@ -258,7 +258,7 @@ impl Pace {
 }
 
 /// A bar on a terminal, nothing elsewhere.
-fn progress_bar(length: Option<u64>, template: &str) -> ProgressBar {
+pub(crate) fn progress_bar(length: Option<u64>, template: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

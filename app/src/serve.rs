@@ -14,9 +14,11 @@ use shared::settings::ReadModelUrl;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use write_side::dead_letter::mirror::Mirror;
 use write_side::dead_letter::{DeadLetters, LetterFilter};
 use write_side::event_log::EventLog;
 use write_side::http::WriteSide;
+use write_side::idempotency::IdempotencyKeys;
 use write_side::projection::Projection;
 use write_side::projector::{Projector, ProjectorThread};
 
@@ -77,8 +79,7 @@ pub async fn run(settings: Settings, roles: Roles) -> anyhow::Result<()> {
     let metrics = Metrics::new();
     let mut tasks = JoinSet::new();
     let banner = Banner::of(&listeners, &settings, roles);
-    // Within this process; a read side of its own hears nothing.
-    let feed = ChangeFeed::in_process();
+    let feed = change_feed(&settings, &metrics);
     let write_side = if roles.write_side { Some(open_write_side(&settings, &feed, &metrics)?) } else { None };
     if let Some((log, projector)) = write_side {
         start_write_side(&mut tasks, &settings, roles, log, projector, &metrics, listeners.commands, &stop)
@@ -86,8 +87,9 @@ pub async fn run(settings: Settings, roles: Roles) -> anyhow::Result<()> {
     }
     if let Some(listener) = listeners.queries {
         let read_model = ReadModel::open(&settings.read_model(), metrics.clone()).map_err(usage)?;
-        let router =
-            read_side::http::router(read_model, &settings.read, roles.write_side.then_some(feed), &metrics);
+        // A read side of its own hears of changes by Redis only.
+        let heard = (roles.write_side || settings.redis_url.is_some()).then_some(feed);
+        let router = read_side::http::router(read_model, &settings.read, heard, &metrics);
         spawn_server(&mut tasks, listener, router, &stop);
     }
     if let Some(listener) = listeners.metrics {
@@ -171,11 +173,44 @@ async fn start_write_side(
         report::run(&watched, &counted, &reported, &ticking).await;
         Ok(())
     });
+    if let Some(url) = &settings.redis_url {
+        // On a connection of its own, so that a mirror that catches up keeps nobody waiting.
+        let letters = DeadLetters::open(&settings.read_model())?;
+        let mirror = Mirror::new(letters, url.clone(), &settings.dlq_list, metrics.clone());
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            mirror.run(stop).await;
+            Ok(())
+        });
+    }
     if let Some(listener) = listener {
-        let write_side = WriteSide { log, progress, letters, metrics: metrics.clone() };
+        let write_side = WriteSide {
+            log,
+            progress,
+            letters,
+            admin_token: settings.commands.admin_token.clone(),
+            idempotency: Arc::new(idempotency_keys(settings)),
+            metrics: metrics.clone(),
+        };
         spawn_server(tasks, listener, write_side::http::router(write_side), stop);
     }
     Ok(())
+}
+
+/// In Redis when there is one, because then all write sides know them.
+fn idempotency_keys(settings: &Settings) -> IdempotencyKeys {
+    match &settings.redis_url {
+        Some(url) => IdempotencyKeys::redis(url.clone()),
+        None => IdempotencyKeys::sqlite(settings.data_dir.join("idempotency.db")),
+    }
+}
+
+/// By way of Redis when there is one, because then other processes may listen.
+fn change_feed(settings: &Settings, metrics: &Metrics) -> ChangeFeed {
+    match &settings.redis_url {
+        Some(url) => ChangeFeed::redis(url.clone(), metrics.clone()),
+        None => ChangeFeed::in_process(),
+    }
 }
 
 fn spawn_server(

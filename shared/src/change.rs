@@ -46,6 +46,10 @@ impl Changes {
     pub fn of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Self> {
         let (mut users, mut orders, mut inventory) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
         for event in events {
+            // One key more than is told is enough to know that not all are told.
+            if users.len() + orders.len() + inventory.len() > KEYS_MAX * MESSAGES_MAX {
+                break;
+            }
             match event {
                 Event::UserCreated(user) => {
                     users.insert(&user.user_id);

@@ -40,16 +40,16 @@ pub enum ChangeFeed {
     /// Within this process.
     InProcess(broadcast::Sender<Heard>),
     /// Between processes.
-    Redis(RedisFeed),
+    Redis(Arc<RedisFeed>),
 }
 
 /// The feed by way of Redis.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct RedisFeed {
     url: RedisUrl,
     outgoing: mpsc::Sender<String>,
     heard: broadcast::Sender<Heard>,
-    listening: Arc<Once>,
+    listening: Once,
     metrics: Metrics,
 }
 
@@ -68,7 +68,7 @@ impl ChangeFeed {
         let (outgoing, queue) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(publish_all(url.clone(), queue, metrics.clone()));
         let heard = broadcast::Sender::new(BEHIND_MAX);
-        Self::Redis(RedisFeed { url, outgoing, heard, listening: Arc::new(Once::new()), metrics })
+        Self::Redis(Arc::new(RedisFeed { url, outgoing, heard, listening: Once::new(), metrics }))
     }
 
     /// Tells what changed, without waiting. `changes` is only asked for when somebody may listen.

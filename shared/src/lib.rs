@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod problem;
 pub mod record;
 pub mod redis;
+pub mod secret;
 pub mod settings;
 pub mod shutdown;
 pub mod sql;

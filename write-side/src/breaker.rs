@@ -3,6 +3,7 @@
 //! Closed, calls go through. After `failures_max` failures in a row it is open: nothing goes through until `timeout`
 //! has passed. Then it is half-open: calls go through one by one, `probes` successes close it, one failure opens it.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// `CIRCUIT_BREAKER_*`.
@@ -14,6 +15,8 @@ pub struct BreakerSettings {
     pub timeout: Duration,
     /// Successes that close it again.
     pub probes: u32,
+    /// A failure counts together with the one before when that is no older than this.
+    pub interval: Duration,
 }
 
 /// Where a breaker stands.
@@ -28,6 +31,15 @@ pub enum BreakerState {
 }
 
 impl BreakerState {
+    /// In a word, for a person.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half-open",
+            Self::Open => "open",
+        }
+    }
+
     /// The value of the metric `circuit_breaker_state`.
     pub fn as_metric(self) -> i64 {
         match self {
@@ -44,13 +56,14 @@ pub struct Breaker {
     settings: BreakerSettings,
     failures: u32,
     successes: u32,
+    failed_at: Option<Instant>,
     opened_at: Option<Instant>,
 }
 
 impl Breaker {
     /// A closed one.
     pub fn new(settings: BreakerSettings) -> Self {
-        Self { settings, failures: 0, successes: 0, opened_at: None }
+        Self { settings, failures: 0, successes: 0, failed_at: None, opened_at: None }
     }
 
     /// Where it stands at `now`.
@@ -78,8 +91,27 @@ impl Breaker {
         }
     }
 
+    /// Closes it, whatever it knows.
+    pub fn reset(&mut self) {
+        *self = Self::new(self.settings);
+    }
+
+    /// Calls that failed in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Since when it is not closed.
+    pub fn opened_at(&self) -> Option<Instant> {
+        self.opened_at
+    }
+
     /// Notes that a call failed; returns how many have failed in a row.
     pub fn failure(&mut self, now: Instant) -> u32 {
+        if self.failed_at.is_some_and(|at| now.saturating_duration_since(at) > self.settings.interval) {
+            self.failures = 0;
+        }
+        self.failed_at = Some(now);
         self.failures = self.failures.saturating_add(1);
         self.successes = 0;
         if self.opened_at.is_some() || self.failures >= self.settings.failures_max {
@@ -89,14 +121,40 @@ impl Breaker {
     }
 }
 
+/// A breaker that its projector works with, and that others may look at and reset. Clones are the same breaker.
+#[derive(Debug, Clone)]
+pub struct SharedBreaker(Arc<Mutex<Breaker>>);
+
+impl SharedBreaker {
+    /// A closed one.
+    pub fn new(settings: BreakerSettings) -> Self {
+        Self(Arc::new(Mutex::new(Breaker::new(settings))))
+    }
+
+    /// The breaker itself, for a moment.
+    pub fn lock(&self) -> MutexGuard<'_, Breaker> {
+        // Only whole steps happen under the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const TIMEOUT: Duration = Duration::from_secs(30);
+    const INTERVAL: Duration = Duration::from_secs(60);
 
     fn breaker() -> (Breaker, Instant) {
-        (Breaker::new(BreakerSettings { failures_max: 3, timeout: TIMEOUT, probes: 2 }), Instant::now())
+        (
+            Breaker::new(BreakerSettings {
+                failures_max: 3,
+                timeout: TIMEOUT,
+                probes: 2,
+                interval: INTERVAL,
+            }),
+            Instant::now(),
+        )
     }
 
     #[test]
@@ -111,6 +169,27 @@ mod tests {
         assert_eq!(breaker.failure(now), 3);
         assert_eq!(breaker.state(now), BreakerState::Open);
         assert_eq!(breaker.wait(now), TIMEOUT);
+    }
+
+    #[test]
+    fn failures_that_lie_far_apart_do_not_add_up() {
+        let (mut breaker, mut now) = breaker();
+        for _ in 0..10 {
+            assert_eq!(breaker.failure(now), 1);
+            now += INTERVAL + Duration::from_secs(1);
+        }
+        assert_eq!(breaker.state(now), BreakerState::Closed);
+    }
+
+    #[test]
+    fn a_reset_closes_it() {
+        let (mut breaker, now) = breaker();
+        for _ in 0..3 {
+            breaker.failure(now);
+        }
+        breaker.reset();
+        assert_eq!((breaker.state(now), breaker.failures()), (BreakerState::Closed, 0));
+        assert_eq!(breaker.wait(now), Duration::ZERO);
     }
 
     #[test]

@@ -8,9 +8,9 @@ use serde_json::value::RawValue;
 use shared::envelope::wire::{self, Fields};
 use shared::envelope::{ProductOrder, decode_bare_order, read_object};
 use shared::event::{Event, PaymentStatus};
-use shared::id::{OrderId, PaymentId, UserId};
 use shared::text::CorrelationId;
 use shared::{DecodeError, Envelope, EventType, Timestamp};
+use uuid::Uuid;
 
 /// Most orders in one batch.
 pub const BATCH_ORDERS_MAX: usize = 1_000;
@@ -22,11 +22,28 @@ pub struct Context {
     pub now: Timestamp,
     /// What ties it to its events.
     pub correlation_id: CorrelationId,
+    /// What all ids that are made come from, so that the same command makes them again; `None` for new ones each time.
+    pub seed: Option<Uuid>,
 }
 
 impl Context {
+    /// The same for one of several commands that came together.
+    pub fn nth(&self, index: u32) -> Self {
+        let seed = self.seed.map(|seed| Uuid::new_v5(&seed, &index.to_be_bytes()));
+        Self { seed, ..self.clone() }
+    }
+
+    /// An id for what the sender left unnamed.
+    fn id(&self, of: &str) -> Uuid {
+        self.seed.map_or_else(Uuid::now_v7, |seed| Uuid::new_v5(&seed, of.as_bytes()))
+    }
+
     fn envelope(&self, event: Event) -> Envelope {
-        Envelope::new(event, self.now, Some(self.correlation_id.clone()))
+        let envelope = Envelope::new(event, self.now, Some(self.correlation_id.clone()));
+        match self.seed {
+            Some(_) => Envelope { event_id: self.id("event").into(), ..envelope },
+            None => envelope,
+        }
     }
 }
 
@@ -36,7 +53,7 @@ impl Context {
 /// [`DecodeError`] that names the field.
 pub fn create_user(body: &[u8], context: &Context) -> Result<Envelope, DecodeError> {
     let mut fields: Fields<'_> = read_object(body)?;
-    fields.user_id.get_or_insert_with(|| UserId::generate().to_string().into());
+    fields.user_id.get_or_insert_with(|| context.id("user").to_string().into());
     fields.event(EventType::UserCreated, context.now).map(|event| context.envelope(event))
 }
 
@@ -48,11 +65,11 @@ pub fn create_user(body: &[u8], context: &Context) -> Result<Envelope, DecodeErr
 pub fn place_order(body: &[u8], context: &Context) -> Result<Envelope, DecodeError> {
     let mut product: ProductOrder<'_> = read_object(body)?;
     let event = if product.customer_id.is_some() || product.product_id.is_some() {
-        product.id.get_or_insert_with(|| OrderId::generate().to_string().into());
+        product.id.get_or_insert_with(|| context.id("order").to_string().into());
         Event::OrderPlaced(product.parse(context.now)?)
     } else {
         let mut fields: Fields<'_> = read_object(body)?;
-        fields.order_id.get_or_insert_with(|| OrderId::generate().to_string().into());
+        fields.order_id.get_or_insert_with(|| context.id("order").to_string().into());
         fields.event(EventType::OrderPlaced, context.now)?
     };
     Ok(context.envelope(event))
@@ -64,7 +81,7 @@ pub fn place_order(body: &[u8], context: &Context) -> Result<Envelope, DecodeErr
 /// [`DecodeError`] that names the field.
 pub fn settle_payment(body: &[u8], context: &Context) -> Result<Envelope, DecodeError> {
     let mut fields: Fields<'_> = read_object(body)?;
-    fields.payment_id.get_or_insert_with(|| PaymentId::generate().to_string().into());
+    fields.payment_id.get_or_insert_with(|| context.id("payment").to_string().into());
     let event = fields.event(EventType::PaymentSettled, context.now)?;
     match &event {
         Event::PaymentSettled(payment) if payment.status == PaymentStatus::Pending => {
@@ -123,7 +140,7 @@ mod tests {
     use super::*;
 
     fn context() -> Context {
-        Context { now: Timestamp::now(), correlation_id: CorrelationId::parse("c-1").unwrap() }
+        Context { now: Timestamp::now(), correlation_id: CorrelationId::parse("c-1").unwrap(), seed: None }
     }
 
     #[test]
@@ -133,6 +150,16 @@ mod tests {
         let given = create_user(br#"{"userId":"u-1","email":"a@b","name":"Ada"}"#, &context()).unwrap();
         assert_eq!(given.event.partition_key(), "u-1");
         assert_eq!(given.correlation_id.unwrap().as_str(), "c-1");
+    }
+
+    #[test]
+    fn a_seed_makes_the_same_ids_again() {
+        let seeded = Context { seed: Some(Uuid::from_u128(7)), ..context() };
+        let user = |context: &Context| create_user(br#"{"email":"a@b","name":"Ada"}"#, context).unwrap();
+        assert_eq!(user(&seeded), user(&seeded));
+        assert_ne!(user(&seeded), user(&seeded.nth(1)));
+        assert_ne!(user(&seeded.nth(0)).event_id, user(&seeded.nth(1)).event_id);
+        assert_ne!(user(&context()).event_id, user(&context()).event_id);
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
-use shared::settings::{duration, listen_addr};
+use shared::secret::Secret;
+use shared::settings::{InvalidSetting, duration, listen_addr};
 
 use crate::breaker::BreakerSettings;
 use crate::event_log::kafka::{KafkaProperties, KafkaSettings};
@@ -18,6 +19,19 @@ pub struct CommandConfig {
     /// Address that takes commands
     #[arg(long, env = "COMMAND_ADDR", value_name = "ADDR", default_value = "127.0.0.1:8090", value_parser = listen_addr, global = true)]
     pub command_addr: SocketAddr,
+
+    /// Token of those who review dead letters and reset the circuit breaker: Authorization: Bearer TOKEN. Without one
+    /// only callers on this machine may
+    #[arg(long, env = "ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true, value_parser = admin_token, global = true)]
+    pub admin_token: Option<Secret>,
+}
+
+/// What can stand in a header, and is not so short that it is guessed.
+fn admin_token(text: &str) -> Result<Secret, InvalidSetting> {
+    if (16..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(Secret::new(text));
+    }
+    Err(InvalidSetting("expected 16 to 256 visible ASCII characters without blanks".to_owned()))
 }
 
 /// How the log is used.
@@ -80,6 +94,10 @@ pub struct ProjectorConfig {
     #[arg(long, env = "CIRCUIT_BREAKER_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = duration, global = true)]
     pub circuit_breaker_timeout: Duration,
 
+    /// Failures that lie further apart than this do not count together
+    #[arg(long, env = "CIRCUIT_BREAKER_INTERVAL", value_name = "TIME", default_value = "60s", value_parser = duration, global = true)]
+    pub circuit_breaker_interval: Duration,
+
     /// Successes that close the circuit breaker again
     #[arg(long, env = "CIRCUIT_BREAKER_MAX_REQUESTS", value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..), global = true)]
     pub circuit_breaker_max_requests: u32,
@@ -102,6 +120,7 @@ impl ProjectorConfig {
                 failures_max: self.circuit_breaker_max_failures,
                 timeout: self.circuit_breaker_timeout,
                 probes: self.circuit_breaker_max_requests,
+                interval: self.circuit_breaker_interval,
             },
         }
     }

@@ -165,6 +165,20 @@ impl DeadLetters {
         }
     }
 
+    /// Discards all letters that match, so many in a transaction. Returns how many that were.
+    ///
+    /// # Errors
+    /// [`LetterError::Store`]; those of earlier transactions are discarded.
+    pub async fn discard_all_matching(&self, filter: &LetterFilter, slice: u32) -> Result<u64, LetterError> {
+        let mut all = 0;
+        loop {
+            match self.discard_matching(filter, slice).await? {
+                0 => return Ok(all),
+                discarded => all += discarded,
+            }
+        }
+    }
+
     /// Discards the letters that match, the oldest first, at most `max` of them. Returns how many that were.
     ///
     /// # Errors

@@ -1,7 +1,11 @@
 //! The write side's routes. A command is answered 202 only after the log has its event durably.
 
+mod admin;
+mod breaker;
 mod commands;
 mod dead_letters;
+mod idempotent;
+mod replay;
 
 use std::sync::Arc;
 
@@ -9,11 +13,13 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use shared::metrics::Metrics;
+use shared::secret::Secret;
 
 use crate::dead_letter::DeadLetters;
 use crate::event_log::EventLog;
+use crate::idempotency::IdempotencyKeys;
 use crate::projector::ProgressReader;
 
 /// What the routes work on.
@@ -25,6 +31,10 @@ pub struct WriteSide {
     pub progress: ProgressReader,
     /// The dead letters.
     pub letters: Arc<DeadLetters>,
+    /// What those show who review letters from other machines.
+    pub admin_token: Option<Secret>,
+    /// The keys of commands that were tried.
+    pub idempotency: Arc<IdempotencyKeys>,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -32,9 +42,20 @@ pub struct WriteSide {
 /// All routes of the write side.
 pub fn router(write_side: WriteSide) -> Router {
     let metrics = write_side.metrics.clone();
+    let token = write_side.admin_token.clone();
+    let write_side = Arc::new(write_side);
     let routes = Router::new()
         .route("/", get(index))
         .route("/ready", get(ready))
+        .merge(commands(&write_side))
+        .merge(guarded(token))
+        .with_state(write_side);
+    shared::http::finish(routes, &metrics)
+}
+
+/// Routes that take commands.
+fn commands(write_side: &Arc<WriteSide>) -> Router<Arc<WriteSide>> {
+    Router::new()
         .route("/order", post(commands::bare_order))
         .route("/api/v1/users", post(commands::user))
         .route("/api/v1/orders", post(commands::order))
@@ -42,11 +63,21 @@ pub fn router(write_side: WriteSide) -> Router {
         .route("/api/v1/payments", post(commands::payment))
         .route("/api/v1/inventory-adjustments", post(commands::inventory_adjustment))
         .route("/api/v1/events", post(commands::events))
+        .route_layer(axum::middleware::from_fn_with_state(write_side.clone(), idempotent::guard))
+}
+
+/// Routes for those who run the system.
+fn guarded(token: Option<Secret>) -> Router<Arc<WriteSide>> {
+    Router::new()
         .route("/api/v1/dlq/messages", get(dead_letters::messages))
+        .route("/api/v1/dlq/messages/{id}", get(dead_letters::message))
         .route("/api/v1/dlq/stats", get(dead_letters::stats))
-        .route("/api/v1/replay", post(dead_letters::replay))
-        .with_state(Arc::new(write_side));
-    shared::http::finish(routes, &metrics)
+        .route("/api/v1/dlq/clear", delete(dead_letters::clear))
+        .route("/api/v1/replay", post(replay::replay))
+        .route("/api/v1/replay/batch", post(replay::replay_batch))
+        .route("/api/v1/circuit-breaker/status", get(breaker::status))
+        .route("/api/v1/circuit-breaker/reset", post(breaker::reset))
+        .route_layer(axum::middleware::from_fn_with_state(token, admin::guard))
 }
 
 /// What is here, for a person.

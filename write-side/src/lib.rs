@@ -6,6 +6,7 @@ pub mod config;
 pub mod dead_letter;
 pub mod event_log;
 pub mod http;
+pub mod idempotency;
 pub mod projection;
 pub mod projector;
 pub mod retry;

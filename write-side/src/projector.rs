@@ -20,7 +20,7 @@ use shared::change::Changes;
 use shared::change_feed::ChangeFeed;
 use shared::metrics::Metrics;
 
-use crate::breaker::{Breaker, BreakerSettings};
+use crate::breaker::{BreakerSettings, SharedBreaker};
 use crate::event_log::{Consumer, EventLog, LogError, PollLimits, Polled};
 use crate::projection::{Applied, ApplyError, Projection, Span};
 use crate::retry::Backoff;
@@ -79,7 +79,7 @@ pub struct Projector {
     feed: ChangeFeed,
     progress: Progress,
     /// Around the store.
-    breaker: Breaker,
+    breaker: SharedBreaker,
     /// Polls that failed in a row.
     log_failures: u32,
     /// Where this projector left the fence of each partition that is assigned to it.
@@ -108,6 +108,7 @@ impl Projector {
         settings: ProjectorSettings,
         metrics: Metrics,
     ) -> Result<Self, LogError> {
+        let breaker = SharedBreaker::new(settings.breaker);
         Ok(Self {
             topic: log.topic().to_owned(),
             consumer: log.consumer()?,
@@ -115,8 +116,8 @@ impl Projector {
             settings,
             metrics,
             feed: ChangeFeed::default(),
-            progress: Progress::new(log.topic()),
-            breaker: Breaker::new(settings.breaker),
+            progress: Progress::new(log.topic(), breaker.clone()),
+            breaker,
             log_failures: 0,
             fences: BTreeMap::new(),
             unstarted: Vec::new(),
@@ -143,7 +144,7 @@ impl Projector {
     /// # Errors
     /// [`ProjectorError`] when it must not go on.
     pub fn step(&mut self) -> Result<Step, ProjectorError> {
-        let closed_for = self.breaker.wait(Instant::now());
+        let closed_for = self.breaker.lock().wait(Instant::now());
         if !closed_for.is_zero() {
             return Ok(Step::Waiting(closed_for));
         }
@@ -157,7 +158,7 @@ impl Projector {
         } else {
             self.apply()?
         };
-        self.metrics.circuit_breaker_state.set(self.breaker.state(Instant::now()).as_metric());
+        self.metrics.circuit_breaker_state.set(self.breaker.lock().state(Instant::now()).as_metric());
         Ok(step)
     }
 
@@ -215,7 +216,7 @@ impl Projector {
             Err(error @ LogError::Unavailable(_)) => return Ok(self.log_failed(&error)),
             Err(error @ LogError::Fatal(_)) => return Err(ProjectorError::Log(error)),
         }
-        self.breaker.success();
+        self.breaker.lock().success();
         self.unstarted.clear();
         self.progress.started(&positions);
         self.fences.extend(positions);
@@ -259,7 +260,7 @@ impl Projector {
 
     /// Notes a part that is projected now.
     fn applied(&mut self, spans: &[Span], applied: Applied, letters: u64, part: &Range<usize>) {
-        self.breaker.success();
+        self.breaker.lock().success();
         accounts::projected(&self.metrics, applied, letters, self.current.appended_at(part));
         self.fences.extend(spans.iter().map(|span| (span.partition, Some(span.next))));
         self.progress.projected(spans, part.len());
@@ -298,9 +299,10 @@ impl Projector {
     }
 
     fn store_failed(&mut self, error: &ApplyError) -> Step {
-        let failures = self.breaker.failure(Instant::now());
+        let failures = self.breaker.lock().failure(Instant::now());
         let delay = self.settings.backoff.delay(failures, rand::random());
-        self.wait(delay.max(self.breaker.wait(Instant::now())), failures, shared::telemetry::chain(error))
+        let delay = delay.max(self.breaker.lock().wait(Instant::now()));
+        self.wait(delay, failures, shared::telemetry::chain(error))
     }
 
     fn log_failed(&mut self, error: &LogError) -> Step {

@@ -15,6 +15,7 @@ use write_side::dead_letter::DeadLetters;
 use write_side::event_log::EventLog;
 use write_side::event_log::embedded::EmbeddedLog;
 use write_side::http::WriteSide;
+use write_side::idempotency::IdempotencyKeys;
 use write_side::projection::Projection;
 use write_side::projector::{Projector, ProjectorThread};
 
@@ -49,7 +50,15 @@ async fn measure() -> Vec<f64> {
     let thread = ProjectorThread::start(projector, stop.clone()).unwrap();
     let progress = thread.progress();
     let letters = std::sync::Arc::new(DeadLetters::open(&url).unwrap());
-    let write_side = WriteSide { log: log.clone(), progress, letters, metrics: metrics.clone() };
+    let idempotency = std::sync::Arc::new(IdempotencyKeys::sqlite(dir.path().join("idempotency.db")));
+    let write_side = WriteSide {
+        log: log.clone(),
+        progress,
+        letters,
+        admin_token: None,
+        idempotency,
+        metrics: metrics.clone(),
+    };
     let commands = serve(write_side::http::router(write_side), &stop).await;
     let read_model = ReadModel::open(&url, metrics.clone()).unwrap();
     let queries =

@@ -6,14 +6,19 @@
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 
 mod freshness;
+mod letters;
 mod load;
 mod projecting;
 mod reading;
 
 use std::process::Command;
 
-const SECTIONS: [(&str, fn()); 3] =
-    [("projecting", projecting::run), ("freshness", freshness::run), ("reading", reading::run)];
+const SECTIONS: [(&str, fn()); 4] = [
+    ("projecting", projecting::run),
+    ("freshness", freshness::run),
+    ("reading", reading::run),
+    ("letters", letters::run),
+];
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();

@@ -29,7 +29,12 @@ const SETTINGS: ProjectorSettings = ProjectorSettings {
     limits: PollLimits { events_max: BATCH_EVENTS, bytes_max: 32 * 1024 * 1024 },
     wait: Duration::ZERO,
     backoff: Backoff { initial: Duration::from_millis(10), max: Duration::from_secs(1) },
-    breaker: BreakerSettings { failures_max: 5, timeout: Duration::from_secs(1), probes: 1 },
+    breaker: BreakerSettings {
+        failures_max: 5,
+        timeout: Duration::from_secs(1),
+        probes: 1,
+        interval: Duration::from_secs(60),
+    },
 };
 
 pub(crate) fn run() {

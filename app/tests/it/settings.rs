@@ -108,7 +108,7 @@ fn help_and_version() {
         (&["--help"][..], "[env: DATA_DIR]"),
         (&["help"], "dead-letters"),
         (&["produce", "--help"], "--file"),
-        (&["dead-letters", "redrive", "--help"], "<IDS>"),
+        (&["dead-letters", "redrive", "--help"], "[IDS]"),
         (&["--version"], concat!("millrace ", env!("CARGO_PKG_VERSION"))),
         (&["write-side", "--version"], env!("CARGO_PKG_VERSION")),
     ] {

@@ -1,7 +1,7 @@
 -- Open letters that are not shown, or may not be, the oldest first, so that each is put on top of the list.
 SELECT topic, partition, "offset", reason, error, causes, event_id, event_type, key, payload, headers, attempts,
     appended_at, dead_at
-FROM dead_letters
+FROM dead_letters INDEXED BY dead_letters_to_push
 WHERE state = 'open' AND mirrored < 2
 ORDER BY dead_at, partition, "offset"
 LIMIT 100;

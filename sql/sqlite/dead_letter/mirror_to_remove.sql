@@ -1,6 +1,6 @@
 -- Closed letters that are shown, or may be.
 SELECT topic, partition, "offset"
-FROM dead_letters
+FROM dead_letters INDEXED BY dead_letters_to_remove
 WHERE state <> 'open' AND mirrored > 0
 ORDER BY dead_at, partition, "offset"
 LIMIT 100;

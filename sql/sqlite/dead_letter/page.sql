@@ -1,6 +1,6 @@
--- Open letters that match, newest first, from a place on. dead_letters_open holds all that is compared, in this order.
-SELECT topic, partition, "offset", reason, error, causes, event_id, event_type, key, payload, headers, attempts,
-    appended_at, dead_at
+-- Places of open letters that match, newest first, from a place on. All of it is read from the index dead_letters_open;
+-- the letters themselves, which may be large, are looked up one by one, up to the size of a page.
+SELECT topic, partition, "offset"
 FROM dead_letters
 WHERE state = 'open'
     AND (?1 IS NULL OR COALESCE(event_type, '') = ?1)

@@ -1,10 +1,11 @@
 -- The read model on SQLite, version 2. Run once, in a transaction, by shared/src/sqlite.rs.
--- Open letters can be filtered and counted within their index, and each letter knows whether the mirror shows it.
+-- Open letters can be filtered and counted within their index (state stands in it for no other reason), and each letter knows whether the mirror shows it.
 
 DROP INDEX dead_letters_open;
 
 CREATE INDEX dead_letters_open
-    ON dead_letters (dead_at DESC, partition DESC, "offset" DESC, reason, event_type, event_id) WHERE state = 'open';
+    ON dead_letters (dead_at DESC, partition DESC, "offset" DESC, reason, event_type, event_id, state)
+    WHERE state = 'open';
 
 -- In the Redis list: 0 no, 1 perhaps (a push was begun, its answer is not known), 2 yes.
 ALTER TABLE dead_letters ADD COLUMN mirrored INTEGER NOT NULL DEFAULT 0 CHECK (mirrored IN (0, 1, 2));

@@ -284,8 +284,10 @@ impl Mirror {
 fn why_restart(claim: &Claim, point: &MirrorPoint) -> Option<&'static str> {
     if claim.generation.is_empty() && point.generation.is_empty() {
         Some("it is the first time")
-    } else if claim.generation != point.generation {
+    } else if claim.generation.is_empty() {
         Some("Redis was emptied, or is another one")
+    } else if claim.generation != point.generation {
+        Some("it showed the letters of another store")
     } else if claim.version < point.version {
         Some("Redis has forgotten its last changes")
     } else if !claim.agrees {

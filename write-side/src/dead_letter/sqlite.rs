@@ -5,7 +5,7 @@ mod mirror;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, Row, Rows, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use shared::record::{HeaderView, Position};
 use shared::sqlite::{self, Synchronous};
 use shared::{Timestamp, sql};
@@ -51,21 +51,25 @@ impl SqliteLetters {
     ) -> Result<Vec<DeadLetter>, LetterError> {
         let connection = self.connection();
         let page = || -> rusqlite::Result<_> {
-            let mut statement = connection.prepare_cached(sql!("sqlite/dead_letter/page.sql"))?;
+            let mut places = connection.prepare_cached(sql!("sqlite/dead_letter/page.sql"))?;
             let (kind, reason, event, from, to) = bounds(filter);
-            bounded(statement.query(params![kind, reason, event, from, to, limit, offset])?, PAGE_BYTES_MAX)
+            let places = places.query_map(params![kind, reason, event, from, to, limit, offset], place)?;
+            let (mut letters, mut bytes) = (Vec::new(), 0);
+            for place in places {
+                // One that was closed a moment ago is not there any more.
+                letters.extend(open_letter(&connection, &place?)?);
+                bytes += letters.last().map_or(0, DeadLetter::byte_len);
+                if bytes >= PAGE_BYTES_MAX {
+                    break;
+                }
+            }
+            Ok(letters)
         };
         page().map_err(store_error)
     }
 
     pub(super) fn get(&self, place: &Place) -> Result<Option<DeadLetter>, LetterError> {
-        let connection = self.connection();
-        let get = || -> rusqlite::Result<_> {
-            let mut statement = connection.prepare_cached(sql!("sqlite/dead_letter/get.sql"))?;
-            let Place { topic, position } = place;
-            statement.query_row(params![position.partition, position.offset, topic], letter).optional()
-        };
-        get().map_err(store_error)
+        open_letter(&self.connection(), place).map_err(store_error)
     }
 
     pub(super) fn groups(&self, filter: &LetterFilter) -> Result<Vec<LetterGroup>, LetterError> {
@@ -123,18 +127,14 @@ fn bounds(filter: &LetterFilter) -> Bounds<'_> {
     )
 }
 
-/// Letters up to the one with which they hold so many bytes.
-fn bounded(mut rows: Rows<'_>, bytes_max: usize) -> rusqlite::Result<Vec<DeadLetter>> {
-    let (mut letters, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = rows.next()? {
-        let letter = letter(row)?;
-        bytes += letter.byte_len();
-        letters.push(letter);
-        if bytes >= bytes_max {
-            break;
-        }
-    }
-    Ok(letters)
+fn open_letter(connection: &Connection, place: &Place) -> rusqlite::Result<Option<DeadLetter>> {
+    let mut statement = connection.prepare_cached(sql!("sqlite/dead_letter/get.sql"))?;
+    let Place { topic, position } = place;
+    statement.query_row(params![position.partition, position.offset, topic], letter).optional()
+}
+
+fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
+    Ok(Place { topic: row.get(0)?, position: Position { partition: row.get(1)?, offset: row.get(2)? } })
 }
 
 fn store_error(error: rusqlite::Error) -> LetterError {
@@ -175,4 +175,31 @@ fn group(row: &Row<'_>) -> rusqlite::Result<LetterGroup> {
 fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     let micros: i64 = row.get(column)?;
     Timestamp::from_micros(micros).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, micros))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_statement_looks_at_more_letters_than_it_must() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        sqlite::migrate(&mut connection, sqlite::READ_MODEL_SCHEMA).unwrap();
+        for (sql, index) in [
+            (sql!("sqlite/dead_letter/page.sql"), "COVERING INDEX dead_letters_open"),
+            (sql!("sqlite/dead_letter/groups.sql"), "COVERING INDEX dead_letters_open"),
+            (sql!("sqlite/dead_letter/discard_matching.sql"), "COVERING INDEX dead_letters_open"),
+            (sql!("sqlite/dead_letter/get.sql"), "PRIMARY KEY"),
+            (sql!("sqlite/dead_letter/mirror_waiting.sql"), "INDEX dead_letters_to_push"),
+            (sql!("sqlite/dead_letter/mirror_waiting.sql"), "INDEX dead_letters_to_remove"),
+            (sql!("sqlite/dead_letter/mirror_to_push.sql"), "INDEX dead_letters_to_push"),
+            (sql!("sqlite/dead_letter/mirror_to_remove.sql"), "INDEX dead_letters_to_remove"),
+        ] {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let steps = statement.raw_query().mapped(|row| row.get::<_, String>("detail"));
+            let plan = steps.collect::<rusqlite::Result<Vec<_>>>().unwrap().join("\n");
+            assert!(plan.contains(index), "{index} not in:\n{plan}");
+            assert!(!plan.contains("SCAN dead_letters\n"), "{plan}");
+        }
+    }
 }

@@ -17,9 +17,10 @@ use uuid::Uuid;
 use super::WriteSide;
 use crate::command::{self, Context};
 use crate::event_log::LogError;
+use crate::idempotency::Attempt;
 
 /// Largest body of a route that takes many things at once, in bytes.
-const BULK_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub(super) const BULK_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 const CORRELATION_ID: &str = "x-correlation-id";
 const TRACEPARENT: &str = "traceparent";
 const CONSISTENCY_TOKEN: &str = "consistency-token";
@@ -58,7 +59,7 @@ async fn single(
     request: Request,
     parse: impl Fn(&[u8], &Context) -> Result<Envelope, DecodeError>,
 ) -> Result<Response, Problem> {
-    let travel = Travel::of(request.headers())?;
+    let travel = Travel::of(&request)?;
     expect_type(request.headers(), &[JSON])?;
     let body = shared::http::read_body(request, PAYLOAD_BYTES_MAX).await?;
     let envelope = parse(&body, &travel.context).map_err(|error| problem(&error))?;
@@ -74,12 +75,14 @@ async fn single(
 
 /// Many orders, each with its own result. The good ones are appended together.
 pub(super) async fn order_batch(State(write_side): Shared, request: Request) -> Result<Response, Problem> {
-    let travel = Travel::of(request.headers())?;
+    let travel = Travel::of(&request)?;
     expect_type(request.headers(), &[JSON])?;
     let body = shared::http::read_body(request, BULK_BODY_BYTES_MAX).await?;
     let orders = command::split_batch(&body).map_err(|error| problem(&error))?;
-    let parsed: Vec<_> =
-        orders.iter().map(|order| command::place_order(order.get().as_bytes(), &travel.context)).collect();
+    let parsed: Vec<_> = (0..)
+        .zip(&orders)
+        .map(|(index, order)| command::place_order(order.get().as_bytes(), &travel.context.nth(index)))
+        .collect();
     let good: Vec<_> = parsed.iter().flatten().map(|envelope| travel.record(envelope)).collect();
     if good.is_empty() {
         let first = parsed.into_iter().find_map(Result::err).map(|error| shared::telemetry::chain(&error));
@@ -114,7 +117,7 @@ pub(super) async fn order_batch(State(write_side): Shared, request: Request) -> 
 /// One event of any known shape, refused when it is none; or many lines, all appended as they are: a line that is no
 /// event becomes a dead letter, and the answer says so at once. Only a line too long for the log is left out.
 pub(super) async fn events(State(write_side): Shared, request: Request) -> Result<Response, Problem> {
-    let travel = Travel::of(request.headers())?;
+    let travel = Travel::of(&request)?;
     expect_type(request.headers(), &[JSON, NDJSON, "application/cloudevents+json"])?;
     if media_type(request.headers()).eq_ignore_ascii_case(NDJSON) {
         return event_lines(&write_side, request, &travel).await;
@@ -188,7 +191,8 @@ struct Travel {
 }
 
 impl Travel {
-    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+    fn of(request: &Request) -> Result<Self, Problem> {
+        let headers = request.headers();
         let given = headers.get(CORRELATION_ID).map(HeaderValue::to_str);
         let text = match given {
             None => Uuid::now_v7().to_string(),
@@ -196,7 +200,10 @@ impl Travel {
         };
         let correlation_id = CorrelationId::parse(&text)
             .map_err(|error| Problem::malformed(format!("X-Correlation-ID {error}")))?;
-        let context = Context { now: Timestamp::now(), correlation_id };
+        let context = match request.extensions().get::<Attempt>() {
+            Some(attempt) => Context { now: attempt.started_at, correlation_id, seed: Some(attempt.seed) },
+            None => Context { now: Timestamp::now(), correlation_id, seed: None },
+        };
         let traceparent = headers.get(TRACEPARENT).filter(|value| is_traceparent(value.as_bytes())).cloned();
         Ok(Self { context, traceparent })
     }

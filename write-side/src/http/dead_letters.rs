@@ -1,42 +1,35 @@
-//! Dead letters over HTTP: list, count, send through the log again. For this machine only.
+//! Dead letters over HTTP: list, show, count, give up. Sending them through the log again is `replay.rs`.
 
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Query, Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::error::Category;
 use serde_json::json;
-use shared::Position;
 use shared::problem::Problem;
-use shared::record::PAYLOAD_BYTES_MAX;
+use shared::{Position, Timestamp};
 
 use super::WriteSide;
-use super::commands::{JSON, expect_type};
-use crate::dead_letter::{DeadLetter, DeadLetters, LetterError, LetterFilter, Place, redrive};
+use crate::dead_letter::{LetterError, LetterFilter, LetterGroup, Place};
 
 const PAGE_MAX: u32 = 1_000;
-/// Letters looked through for event ids, at most.
-const SEARCH_MAX: u32 = 100_000;
+/// Letters that are discarded in one transaction.
+const DISCARD_SLICE: u32 = 1_000;
 
 type Shared = State<Arc<WriteSide>>;
-type Peer = ConnectInfo<SocketAddr>;
 
-/// Letters hold other people's data, and replaying changes things: only a caller on this machine may.
-fn only_local(ConnectInfo(peer): Peer) -> Result<(), Problem> {
-    if peer.ip().is_loopback() {
-        return Ok(());
-    }
-    Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "Not from there")
-        .detail("only callers on the same machine may ask this"))
-}
-
-fn store_problem(error: &LetterError) -> Problem {
+pub(super) fn store_problem(error: &LetterError) -> Problem {
     tracing::warn!("{}", shared::telemetry::chain(error));
     Problem::unavailable("the dead letters cannot be read")
+}
+
+/// The place that a text such as `3:1027` names.
+pub(super) fn place(write_side: &WriteSide, id: &str) -> Result<Place, Problem> {
+    let position: Position = id.parse().map_err(|error| Problem::invalid(format!("{id:?}: {error}")))?;
+    Ok(Place { topic: write_side.log.topic().to_owned(), position })
 }
 
 #[derive(Deserialize)]
@@ -46,6 +39,11 @@ pub(super) struct Page {
     limit: u32,
     #[serde(default)]
     offset: u32,
+    r#type: Option<String>,
+    reason: Option<String>,
+    event_id: Option<String>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
 }
 
 impl Page {
@@ -54,112 +52,88 @@ impl Page {
     }
 }
 
-type PageQuery = Result<Query<Page>, axum::extract::rejection::QueryRejection>;
-
-/// `GET /api/v1/dlq/messages?limit=&offset=`
+/// `GET /api/v1/dlq/messages?limit=&offset=&type=&reason=&event_id=&from=&to=`
 pub(super) async fn messages(
     State(write_side): Shared,
-    peer: Peer,
-    page: PageQuery,
+    page: Result<Query<Page>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    only_local(peer)?;
-    let Query(page) = page.map_err(|error| Problem::invalid(error.body_text()))?;
-    if !(1..=PAGE_MAX).contains(&page.limit) {
+    let Query(Page { limit, offset, r#type, reason, event_id, from, to }) =
+        page.map_err(|error| Problem::invalid(error.body_text()))?;
+    if !(1..=PAGE_MAX).contains(&limit) {
         return Err(Problem::invalid(format!("limit must lie between 1 and {PAGE_MAX}")));
     }
-    let page = write_side.letters.page(&LetterFilter::default(), page.limit, page.offset).await;
-    let letters = page.map_err(|error| store_problem(&error))?;
-    Ok(shared::http::json(StatusCode::OK, &json!({ "messages": letters })))
+    let filter = LetterFilter { event_type: r#type, reason, event_id, from, to };
+    let letters = &write_side.letters;
+    let messages = letters.page(&filter, limit, offset).await.map_err(|error| store_problem(&error))?;
+    let total = letters.depth(&filter).await.map_err(|error| store_problem(&error))?;
+    let next = u64::from(offset) + messages.len() as u64;
+    let next = (next < total && !messages.is_empty()).then_some(next);
+    let answer = json!({ "messages": messages, "total": total, "nextOffset": next });
+    Ok(shared::http::json(StatusCode::OK, &answer))
+}
+
+/// `GET /api/v1/dlq/messages/{id}`
+pub(super) async fn message(State(write_side): Shared, Path(id): Path<String>) -> Result<Response, Problem> {
+    let place = place(&write_side, &id)?;
+    let letter = write_side.letters.get(&place).await.map_err(|error| store_problem(&error))?;
+    let letter = letter.ok_or_else(|| Problem::not_found(format!("no open dead letter {id}")))?;
+    Ok(shared::http::json(StatusCode::OK, &letter))
 }
 
 /// `GET /api/v1/dlq/stats`
-pub(super) async fn stats(State(write_side): Shared, peer: Peer) -> Result<Response, Problem> {
-    only_local(peer)?;
-    let groups =
-        write_side.letters.groups(&LetterFilter::default()).await.map_err(|error| store_problem(&error))?;
+pub(super) async fn stats(State(write_side): Shared) -> Result<Response, Problem> {
+    let groups = write_side.letters.groups(&LetterFilter::default()).await;
+    let groups = groups.map_err(|error| store_problem(&error))?;
     let total: u64 = groups.iter().map(|group| group.count).sum();
     let oldest = groups.iter().map(|group| group.oldest).min();
     let newest = groups.iter().map(|group| group.newest).max();
-    let answer = json!({ "total": total, "oldest": oldest, "newest": newest, "groups": groups });
+    let answer = json!({
+        "total": total, "oldest": oldest, "newest": newest,
+        "byType": counts(&groups, |group| &group.event_type),
+        "byReason": counts(&groups, |group| &group.reason),
+        "groups": groups,
+    });
     Ok(shared::http::json(StatusCode::OK, &answer))
+}
+
+fn counts(groups: &[LetterGroup], of: impl Fn(&LetterGroup) -> &str) -> BTreeMap<&str, u64> {
+    let mut counts = BTreeMap::new();
+    for group in groups {
+        *counts.entry(of(group)).or_default() += group.count;
+    }
+    counts
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Replay {
-    /// Letters by position, `partition:offset`.
+pub(super) struct Clear {
     #[serde(default)]
-    ids: Vec<String>,
-    /// Letters by the id of their event.
-    #[serde(default)]
-    event_ids: Vec<String>,
-    #[serde(default)]
-    dry_run: bool,
-    max_messages: Option<usize>,
+    confirm: bool,
 }
 
-/// `POST /api/v1/replay`
-pub(super) async fn replay(
+/// `DELETE /api/v1/dlq/clear?confirm=true`: discards every letter that is open now.
+pub(super) async fn clear(
     State(write_side): Shared,
-    peer: Peer,
-    request: Request,
+    clear: Result<Query<Clear>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    only_local(peer)?;
-    expect_type(request.headers(), &[JSON])?;
-    let body = shared::http::read_body(request, PAYLOAD_BYTES_MAX).await?;
-    let replay: Replay = serde_json::from_slice(&body).map_err(|error| match error.classify() {
-        Category::Data => Problem::invalid(error.to_string()),
-        _ => Problem::malformed(error.to_string()),
-    })?;
-    let letters = &write_side.letters;
-    let mut chosen = choose(letters, write_side.log.topic(), &replay).await?;
-    chosen.truncate(replay.max_messages.unwrap_or(usize::MAX));
-    let mut redriven = Vec::with_capacity(chosen.len());
-    for letter in &chosen {
-        let mut item = json!({ "id": letter.position.to_string(), "eventId": letter.event_id });
-        if !replay.dry_run {
-            let sent = redrive(letters, &write_side.log, std::slice::from_ref(letter)).await;
-            let sent = sent.map_err(|error| stopped(&error, redriven.len(), chosen.len()))?;
-            item["position"] = sent[0].position.to_string().into();
-        }
-        redriven.push(item);
+    let Query(clear) = clear.map_err(|error| Problem::invalid(error.body_text()))?;
+    if !clear.confirm {
+        return Err(Problem::invalid("this discards all dead letters; say confirm=true"));
     }
-    let depth = letters.depth(&LetterFilter::default()).await.map_err(|error| store_problem(&error))?;
-    write_side.metrics.dlq_depth.set(depth.cast_signed());
-    let answer = json!({ "dryRun": replay.dry_run, "count": redriven.len(), "redriven": redriven });
-    Ok(shared::http::json(StatusCode::OK, &answer))
+    let discarded = shared::http::detached(async move {
+        let filter = LetterFilter::default().until(Timestamp::now());
+        let discarded = write_side.letters.discard_all_matching(&filter, DISCARD_SLICE).await;
+        count_open(&write_side).await;
+        discarded
+    });
+    let discarded = discarded.await?.map_err(|error| store_problem(&error))?;
+    tracing::info!(discarded, "all dead letters were discarded over HTTP");
+    Ok(shared::http::json(StatusCode::OK, &json!({ "discarded": discarded })))
 }
 
-/// What was not redriven is open still, so the same request goes on where this one stopped.
-fn stopped(error: &LetterError, done: usize, of: usize) -> Problem {
-    tracing::warn!("{}", shared::telemetry::chain(error));
-    let away = if matches!(error, LetterError::Log(_)) { "the event log" } else { "the read model" };
-    Problem::unavailable(format!(
-        "{away} is away; {done} of {of} letters were redriven, the others are open still"
-    ))
-}
-
-/// The open letters that are named, each once.
-async fn choose(letters: &DeadLetters, topic: &str, replay: &Replay) -> Result<Vec<DeadLetter>, Problem> {
-    if replay.ids.is_empty() && replay.event_ids.is_empty() {
-        return Err(Problem::invalid("name letters by ids or event_ids"));
+/// Sets the metric anew after letters were closed. It is counted every ten seconds as well, so failing is no matter.
+pub(super) async fn count_open(write_side: &WriteSide) {
+    if let Ok(depth) = write_side.letters.depth(&LetterFilter::default()).await {
+        write_side.metrics.dlq_depth.set(depth.cast_signed());
     }
-    let mut chosen = Vec::new();
-    for id in &replay.ids {
-        let position: Position = id.parse().map_err(|error| Problem::invalid(format!("{id:?}: {error}")))?;
-        let letter = letters
-            .get(&Place { topic: topic.to_owned(), position })
-            .await
-            .map_err(|error| store_problem(&error))?;
-        chosen.push(letter.ok_or_else(|| Problem::not_found(format!("no open dead letter {id}")))?);
-    }
-    if !replay.event_ids.is_empty() {
-        for id in &replay.event_ids {
-            let filter = LetterFilter { event_id: Some(id.clone()), ..LetterFilter::default() };
-            chosen.extend(letters.page(&filter, SEARCH_MAX, 0).await.map_err(|error| store_problem(&error))?);
-        }
-    }
-    let mut seen = BTreeSet::new();
-    chosen.retain(|letter| seen.insert(letter.position));
-    Ok(chosen)
 }

@@ -1,10 +1,15 @@
 //! How far the projector has come, for those who wait for a position, and for `/ready`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use shared::Position;
+use serde::Serialize;
+use shared::{Position, Timestamp};
 use tokio::sync::watch;
 
+use crate::breaker::{BreakerState, SharedBreaker};
 use crate::projection::Span;
 
 /// What the projector is doing.
@@ -28,20 +33,46 @@ struct State {
     records: u64,
 }
 
+/// How the circuit breaker stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BreakerStatus {
+    /// `closed`, `open` or `half-open`.
+    pub state: &'static str,
+    /// Calls to the store that failed in a row.
+    pub failures: u32,
+    /// Since when it is not closed.
+    pub since: Option<Timestamp>,
+    /// Until when nothing goes through, when it is open.
+    pub open_until: Option<Timestamp>,
+}
+
 /// The projector's end.
 #[derive(Debug)]
 pub struct Progress {
     topic: String,
     state: watch::Sender<State>,
+    breaker: SharedBreaker,
+    retry_now: Arc<AtomicBool>,
 }
 
 impl Progress {
-    pub(super) fn new(topic: &str) -> Self {
-        Self { topic: topic.to_owned(), state: watch::Sender::default() }
+    pub(super) fn new(topic: &str, breaker: SharedBreaker) -> Self {
+        Self { topic: topic.to_owned(), state: watch::Sender::default(), breaker, retry_now: Arc::default() }
+    }
+
+    /// Whether somebody asked to try again at once. Asked for once, it is told once.
+    pub(super) fn take_retry_now(&self) -> bool {
+        self.retry_now.swap(false, Ordering::Relaxed)
     }
 
     pub(super) fn reader(&self) -> ProgressReader {
-        ProgressReader { topic: self.topic.as_str().into(), state: self.state.subscribe() }
+        ProgressReader {
+            topic: self.topic.as_str().into(),
+            state: self.state.subscribe(),
+            breaker: self.breaker.clone(),
+            retry_now: self.retry_now.clone(),
+        }
     }
 
     pub(super) fn started(&self, positions: &[(i32, Option<i64>)]) {
@@ -80,14 +111,34 @@ impl Progress {
 /// Everyone else's end. Clones see the same.
 #[derive(Debug, Clone)]
 pub struct ProgressReader {
-    topic: std::sync::Arc<str>,
+    topic: Arc<str>,
     state: watch::Receiver<State>,
+    breaker: SharedBreaker,
+    retry_now: Arc<AtomicBool>,
 }
 
 impl ProgressReader {
     /// The topic of all positions.
     pub fn topic(&self) -> &str {
         &self.topic
+    }
+
+    /// How the circuit breaker around the store stands.
+    pub fn breaker(&self) -> BreakerStatus {
+        let (now, breaker) = (Instant::now(), self.breaker.lock());
+        let state = breaker.state(now);
+        BreakerStatus {
+            state: state.as_str(),
+            failures: breaker.failures(),
+            since: breaker.opened_at().and_then(|at| shifted(now.saturating_duration_since(at), -1)),
+            open_until: (state == BreakerState::Open).then(|| shifted(breaker.wait(now), 1)).flatten(),
+        }
+    }
+
+    /// Closes the circuit breaker and ends the projector's wait.
+    pub fn retry_now(&self) {
+        self.breaker.lock().reset();
+        self.retry_now.store(true, Ordering::Relaxed);
     }
 
     /// What the projector is doing.
@@ -109,6 +160,12 @@ impl ProgressReader {
     pub async fn when_projected(&self, position: Position) -> bool {
         self.state.clone().wait_for(|state| is_projected(state, position)).await.is_ok()
     }
+}
+
+/// The present, shifted back (−1) or forward (1).
+fn shifted(by: Duration, sign: i64) -> Option<Timestamp> {
+    let micros = i64::try_from(by.as_micros()).ok()?;
+    Timestamp::from_micros(Timestamp::now().micros() + sign * micros)
 }
 
 fn is_projected(state: &State, position: Position) -> bool {

@@ -69,7 +69,7 @@ impl Projector {
         let until = Instant::now() + delay;
         while !stop.is_cancelled() {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || self.progress.take_retry_now() {
                 return;
             }
             self.consumer.idle(left.min(WAIT_SLICE));

@@ -5,6 +5,7 @@
 mod accepted;
 mod dead_letters;
 mod events;
+mod idempotency;
 mod operations;
 mod refused;
 
@@ -12,18 +13,23 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use rusqlite::Connection;
 use serde_json::Value;
 use shared::record::{HeaderView, Headers};
+use shared::secret::Secret;
 use shared::{Envelope, Position, Record, Timestamp};
+use testkit::redis::RedisServer;
 use tokio_util::sync::CancellationToken;
+use write_side::breaker::BreakerSettings;
 use write_side::http::WriteSide;
-use write_side::projector::Projector;
+use write_side::idempotency::IdempotencyKeys;
+use write_side::projector::{Projector, ProjectorSettings};
 
-use crate::world::{World, drain};
+use crate::world::{SETTINGS, World, drain};
 
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
@@ -40,8 +46,35 @@ struct Api {
 
 impl Api {
     fn new() -> Self {
+        Self::guarded_by(None)
+    }
+
+    fn guarded_by(token: Option<&str>) -> Self {
         let world = World::new();
         let projector = world.projector();
+        let keys = keys(&world);
+        Self::over(world, projector, token, keys)
+    }
+
+    /// Its idempotency keys are in that Redis.
+    fn with_keys_in(redis: &RedisServer) -> Self {
+        let world = World::new();
+        let projector = world.projector();
+        Self::over(world, projector, None, IdempotencyKeys::redis(redis.url().parse().unwrap()))
+    }
+
+    /// Its circuit breaker opens after so many failures in a row, and stays open for longer than any test.
+    fn breaking_after(failures_max: u32) -> Self {
+        let world = World::new();
+        let breaker =
+            BreakerSettings { failures_max, timeout: Duration::from_secs(3_600), ..SETTINGS.breaker };
+        let projector = world.projector_with(ProjectorSettings { breaker, ..SETTINGS });
+        let keys = keys(&world);
+        Self::over(world, projector, None, keys)
+    }
+
+    fn over(world: World, projector: Projector, token: Option<&str>, keys: IdempotencyKeys) -> Self {
+        let admin_token = token.map(Secret::new);
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -50,6 +83,8 @@ impl Api {
             log: world.log.clone(),
             progress: projector.progress(),
             letters: Arc::new(world.letters()),
+            admin_token,
+            idempotency: Arc::new(keys),
             metrics: world.metrics.clone(),
         });
         let stop = CancellationToken::new();
@@ -115,6 +150,10 @@ impl Api {
         let connection = Connection::open(self.log_file()).unwrap();
         connection.query_row("SELECT COUNT(*) FROM records", [], |row| row.get(0)).unwrap()
     }
+}
+
+fn keys(world: &World) -> IdempotencyKeys {
+    IdempotencyKeys::sqlite(world.dir.path().join("idempotency.db"))
 }
 
 impl Drop for Api {

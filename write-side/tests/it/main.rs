@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers as well")]
 
+mod change_feed;
 mod event_log;
 mod http;
 mod mirror;

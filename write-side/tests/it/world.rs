@@ -21,7 +21,12 @@ pub(crate) const SETTINGS: ProjectorSettings = ProjectorSettings {
     limits: PollLimits { events_max: 1_000, bytes_max: 4 * 1024 * 1024 },
     wait: Duration::ZERO,
     backoff: Backoff { initial: Duration::from_millis(1), max: Duration::from_millis(1) },
-    breaker: BreakerSettings { failures_max: 1_000, timeout: Duration::from_secs(30), probes: 1 },
+    breaker: BreakerSettings {
+        failures_max: 1_000,
+        timeout: Duration::from_secs(30),
+        probes: 1,
+        interval: Duration::from_secs(60),
+    },
 };
 
 /// Everything a projector needs.

@@ -1,12 +1,11 @@
 //! What the mirror needs of the store, on SQLite.
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use shared::record::Position;
+use rusqlite::{Connection, OptionalExtension, Rows, TransactionBehavior, params};
 use shared::sql;
 
-use super::{SqliteLetters, bounded, store_error};
+use super::{SqliteLetters, letter, place, store_error};
 use crate::dead_letter::mirror::{MirrorPoint, MirrorWork, Shown};
-use crate::dead_letter::{LetterError, Place};
+use crate::dead_letter::{DeadLetter, LetterError, Place};
 
 /// Bytes of payloads, keys and headers that are pushed at once; the last letter may exceed it.
 const PUSH_BYTES_MAX: usize = 1024 * 1024;
@@ -38,7 +37,7 @@ impl SqliteLetters {
             let mut remove = connection.prepare_cached(sql!("sqlite/dead_letter/mirror_to_remove.sql"))?;
             let remove = remove.query_map([], place)?.collect::<rusqlite::Result<_>>()?;
             let mut push = connection.prepare_cached(sql!("sqlite/dead_letter/mirror_to_push.sql"))?;
-            let push = bounded(push.query([])?, PUSH_BYTES_MAX)?;
+            let push = bounded(push.query([])?)?;
             Ok(MirrorWork { remove, push, waiting: waiting.unsigned_abs() })
         };
         work().map_err(store_error)
@@ -75,6 +74,16 @@ fn point(connection: &Connection) -> rusqlite::Result<MirrorPoint> {
     Ok(point.optional()?.unwrap_or_default())
 }
 
-fn place(row: &rusqlite::Row<'_>) -> rusqlite::Result<Place> {
-    Ok(Place { topic: row.get(0)?, position: Position { partition: row.get(1)?, offset: row.get(2)? } })
+/// Letters up to the one with which they hold [`PUSH_BYTES_MAX`].
+fn bounded(mut rows: Rows<'_>) -> rusqlite::Result<Vec<DeadLetter>> {
+    let (mut letters, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let letter = letter(row)?;
+        bytes += letter.byte_len();
+        letters.push(letter);
+        if bytes >= PUSH_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(letters)
 }

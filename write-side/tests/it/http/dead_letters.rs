@@ -61,14 +61,24 @@ fn letters_are_counted() {
     assert_eq!((&unknown["eventType"], &unknown["count"]), (&json!("UnknownEvent"), &json!(1)));
     assert!(stats["oldest"].as_str().unwrap() <= stats["newest"].as_str().unwrap());
     let none = ok(&Api::new().get("/api/v1/dlq/stats"));
-    assert_eq!(none, json!({ "total": 0, "oldest": null, "newest": null, "groups": [] }));
+    assert_eq!((&none["total"], &none["oldest"], &none["groups"]), (&json!(0), &Value::Null, &json!([])));
+    assert_eq!(stats["byReason"]["unknown-type"], 1);
+    assert_eq!(stats["byType"]["UnknownEvent"], 1);
 }
 
 #[test]
 fn a_page_has_bounds() {
     let api = Api::new();
-    for query in ["limit=0", "limit=1001", "limit=-1", "limit=x", "offset=-1", "limit=99999999999", "page=2"]
-    {
+    for query in [
+        "limit=0",
+        "limit=1001",
+        "limit=-1",
+        "limit=x",
+        "offset=-1",
+        "limit=99999999999",
+        "page=2",
+        "from=yesterday",
+    ] {
         api.get(&format!("/api/v1/dlq/messages?{query}")).problem(422, "invalid-value");
     }
 }
@@ -167,6 +177,128 @@ fn a_log_that_is_away_leaves_the_letters_open() {
     let letters = messages(&api, "");
     let body = json!({ "ids": ids(&letters) }).to_string();
     let problem = api.post(REPLAY, body).problem(503, "unavailable");
-    assert!(problem["detail"].as_str().unwrap().contains("0 of 7 letters were redriven"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("0 letters were redriven"), "{problem}");
     assert_eq!(messages(&api, "").len(), 7);
+}
+
+#[test]
+fn letters_are_found_by_what_they_have_in_common() {
+    let api = poisoned();
+    let all = messages(&api, "");
+    let died = all.iter().map(|letter| letter["deadAt"].as_str().unwrap()).collect::<Vec<_>>();
+    let found = |query: &str| {
+        let body = ok(&api.get(&format!("/api/v1/dlq/messages?{query}")));
+        assert_eq!(body["total"], body["messages"].as_array().unwrap().len());
+        ids(body["messages"].as_array().unwrap()).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(found("reason=unknown-type").len(), 1);
+    assert_eq!(found("type=UnknownEvent"), found("event_id=test-456"));
+    assert_eq!(found("type=&reason=unknown-type").len(), 0);
+    assert_eq!(found(&format!("to={}", died[2])), ids(&all[3..]));
+    assert_eq!(found(&format!("from={}&to={}", died[4], died[2])), ids(&all[3..5]));
+    let page = ok(&api.get("/api/v1/dlq/messages?limit=5"));
+    assert_eq!((&page["total"], &page["nextOffset"]), (&json!(7), &json!(5)));
+    let last = ok(&api.get("/api/v1/dlq/messages?limit=5&offset=5"));
+    assert_eq!(last["nextOffset"], Value::Null);
+}
+
+#[test]
+fn one_letter_is_shown() {
+    let api = poisoned();
+    let all = messages(&api, "");
+    let id = ids(&all)[0];
+    assert_eq!(ok(&api.get(&format!("/api/v1/dlq/messages/{id}"))), all[0]);
+    api.get("/api/v1/dlq/messages/0:999").problem(404, "not-found");
+    api.get("/api/v1/dlq/messages/x").problem(422, "invalid-value");
+}
+
+#[test]
+fn replaying_by_filter_leaves_the_others_and_those_that_come_back() {
+    let mut api = poisoned();
+    let body = json!({ "filter": { "reason": "unknown-type" }, "dry_run": true });
+    let dry = ok(&api.post(REPLAY, body.to_string()));
+    assert_eq!((&dry["count"], &dry["remaining"], api.records()), (&json!(1), &json!(1), 7));
+    let sent = ok(&api.post(REPLAY, json!({ "filter": { "reason": "unknown-type" } }).to_string()));
+    assert_eq!((&sent["count"], &sent["remaining"], api.records()), (&json!(1), &json!(0), 8));
+    api.project();
+    let three = ok(&api.post(REPLAY, r#"{"filter":{},"max_messages":3}"#));
+    assert_eq!((&three["count"], &three["remaining"]), (&json!(3), &json!(4)));
+    api.project();
+    let rest = ok(&api.post(REPLAY, r#"{"filter":{}}"#));
+    assert_eq!((&rest["count"], api.records()), (&json!(7), 18));
+    api.project();
+    let back = messages(&api, "?limit=1000");
+    assert_eq!(back.len(), 7);
+    let unknown = back.iter().find(|letter| letter["reason"] == "unknown-type").unwrap();
+    let earlier = unknown["history"].as_array().unwrap();
+    assert_eq!(unknown["attempts"], earlier.len() + 1);
+    assert!(earlier.iter().all(|attempt| attempt["reason"] == "unknown-type"), "{unknown}");
+    api.post(REPLAY, r#"{"filter":{},"ids":["0:1"]}"#).problem(422, "invalid-value");
+    api.post(REPLAY, r#"{"filter":{},"max_messages":10001}"#).problem(422, "invalid-value");
+}
+
+#[test]
+fn replaying_by_time() {
+    let api = poisoned();
+    let all = messages(&api, "");
+    let body = |dry_run| {
+        json!({ "start_time": all[4]["deadAt"], "end_time": all[2]["deadAt"], "dry_run": dry_run })
+            .to_string()
+    };
+    let batch = "/api/v1/replay/batch";
+    assert_eq!(ok(&api.post(batch, body(true)))["count"], 2);
+    let sent = ok(&api.post(batch, body(false)));
+    assert_eq!(ids(sent["redriven"].as_array().unwrap()), ids(&all[3..5]));
+    api.post(batch, r#"{"start_time":"2026-01-01T00:00:00Z"}"#).problem(422, "invalid-value");
+    let reversed = r#"{"start_time":"2026-01-02T00:00:00Z","end_time":"2026-01-01T00:00:00Z"}"#;
+    api.post(batch, reversed).problem(422, "invalid-value");
+}
+
+#[test]
+fn clearing_wants_to_be_confirmed() {
+    let api = poisoned();
+    let clear =
+        |query: &str| api.send(reqwest::Method::DELETE, &format!("/api/v1/dlq/clear{query}"), &[], "");
+    clear("").problem(422, "invalid-value");
+    clear("?confirm=false").problem(422, "invalid-value");
+    clear("?confirm=maybe").problem(422, "invalid-value");
+    assert_eq!(messages(&api, "").len(), 7);
+    assert_eq!(ok(&clear("?confirm=true")), json!({ "discarded": 7 }));
+    assert_eq!((messages(&api, "").len(), api.world.metrics.dlq_depth.get()), (0, 0));
+}
+
+#[test]
+fn a_token_is_asked_for_where_one_is_set() {
+    let api = Api::guarded_by(Some("a-token-of-some-length"));
+    let routes = [
+        ("GET", "/api/v1/dlq/messages"),
+        ("GET", "/api/v1/dlq/messages/0:0"),
+        ("GET", "/api/v1/dlq/stats"),
+        ("POST", "/api/v1/replay"),
+        ("POST", "/api/v1/replay/batch"),
+        ("DELETE", "/api/v1/dlq/clear?confirm=true"),
+        ("GET", "/api/v1/circuit-breaker/status"),
+        ("POST", "/api/v1/circuit-breaker/reset"),
+    ];
+    for (method, path) in routes {
+        let method: reqwest::Method = method.parse().unwrap();
+        for headers in [&[][..], &[("authorization", &b"Bearer a-token-of-some-lengtH"[..])]] {
+            let answer = api.send(method.clone(), path, headers, "");
+            answer.problem(401, "unauthorized");
+            assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"millrace\"");
+        }
+    }
+    let right = [("authorization", &b"Bearer a-token-of-some-length"[..])];
+    let answer = api.send(reqwest::Method::GET, "/api/v1/dlq/stats", &right, "");
+    assert_eq!(ok(&answer)["total"], 0);
+    api.post("/api/v1/orders", r#"{"orderId":"o","userId":"u","amount":1}"#).accepted();
+}
+
+#[test]
+fn a_page_of_elsewhere_is_not_this_machine() {
+    let api = poisoned();
+    for header in [("host", &b"evil.example"[..]), ("x-forwarded-for", b"192.0.2.1")] {
+        let answer = api.send(reqwest::Method::GET, "/api/v1/dlq/stats", &[header], "");
+        answer.problem(403, "forbidden");
+    }
 }

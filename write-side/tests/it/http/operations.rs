@@ -76,6 +76,11 @@ fn the_page_at_the_root_names_every_route() {
         "/api/v1/dlq/messages",
         "/api/v1/dlq/stats",
         "/api/v1/replay",
+        "/api/v1/replay/batch",
+        "/api/v1/dlq/messages/{id}",
+        "/api/v1/dlq/clear",
+        "/api/v1/circuit-breaker/status",
+        "/api/v1/circuit-breaker/reset",
         "/health",
         "/ready",
         "/metrics",
@@ -117,4 +122,30 @@ fn metrics_count_what_happened() {
     }
     assert!(answer.text().contains("build_info{version="));
     assert!(!answer.text().contains("no/such"), "paths are no labels");
+}
+
+#[test]
+fn the_circuit_breaker_tells_how_it_stands_and_is_closed_by_hand() {
+    let mut api = Api::breaking_after(2);
+    let status = || api.get("/api/v1/circuit-breaker/status").json();
+    assert_eq!(
+        status(),
+        serde_json::json!({ "state": "closed", "failures": 0, "since": null, "openUntil": null })
+    );
+    api.project();
+    api.post("/api/v1/orders", ORDER).accepted();
+    let locked = Connection::open(api.world.read_model()).unwrap();
+    locked.execute_batch("BEGIN IMMEDIATE").unwrap();
+    while api.get("/api/v1/circuit-breaker/status").json()["state"] == "closed" {
+        api.projector.step().unwrap();
+    }
+    let open = api.get("/api/v1/circuit-breaker/status").json();
+    assert_eq!((&open["state"], &open["failures"]), (&"open".into(), &2.into()));
+    assert!(open["since"].as_str().unwrap() < open["openUntil"].as_str().unwrap(), "{open}");
+    assert!(matches!(api.projector.step().unwrap(), write_side::projector::Step::Waiting(_)));
+    locked.execute_batch("ROLLBACK").unwrap();
+    let reset = api.post("/api/v1/circuit-breaker/reset", "").json();
+    assert_eq!((&reset["state"], &reset["failures"]), (&"closed".into(), &0.into()));
+    api.project();
+    assert_eq!(api.world.count("OrderPlaced", "applied"), 1);
 }

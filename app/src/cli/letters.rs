@@ -1,0 +1,114 @@
+//! What can be said about dead letters.
+
+use clap::{Args, Subcommand};
+use shared::Timestamp;
+use shared::settings::InvalidSetting;
+use write_side::dead_letter::LetterFilter;
+
+/// What can be done with dead letters.
+#[derive(Debug, Subcommand)]
+pub enum LettersCommand {
+    /// List open letters, newest first
+    List {
+        /// Which.
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// How many
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+        /// How many newer ones to leave out
+        #[arg(long, default_value_t = 0)]
+        offset: u32,
+        /// One JSON object a line, everything in it
+        #[arg(long)]
+        json: bool,
+    },
+    /// Count open letters by reason and type: one cause, one line
+    Stats,
+    /// Show one letter whole
+    Show {
+        /// Its id, partition:offset
+        id: String,
+    },
+    /// Send letters through the log again
+    Redrive(RedriveArgs),
+    /// Give letters up
+    Discard {
+        /// Their ids, partition:offset
+        ids: Vec<String>,
+        /// Which, instead of ids.
+        #[command(flatten)]
+        filter: FilterArgs,
+    },
+    /// Give all letters up
+    Clear {
+        /// Yes, all of them
+        #[arg(long, required = true)]
+        yes: bool,
+    },
+    /// Bring the list in Redis up to date, which a running write side does by itself
+    Mirror {
+        /// Fill it anew, whatever is in it
+        #[arg(long)]
+        rebuild: bool,
+    },
+}
+
+/// Arguments of `dead-letters redrive`.
+#[derive(Debug, Args)]
+pub struct RedriveArgs {
+    /// Their ids, partition:offset
+    pub ids: Vec<String>,
+
+    /// Which, instead of ids.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+
+    /// All that are open now
+    #[arg(long, conflicts_with = "ids")]
+    pub all: bool,
+
+    /// How many at most
+    #[arg(long, value_name = "N", conflicts_with = "ids")]
+    pub max: Option<u32>,
+
+    /// Only tell which
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Which open letters.
+#[derive(Debug, Clone, Args)]
+pub struct FilterArgs {
+    /// Of this event type; '' for those whose type cannot be told
+    #[arg(long = "type", value_name = "TYPE")]
+    pub event_type: Option<String>,
+
+    /// With this reason
+    #[arg(long, value_name = "WORD")]
+    pub reason: Option<String>,
+
+    /// Of this event
+    #[arg(long, value_name = "ID")]
+    pub event_id: Option<String>,
+
+    /// Given up at this time or later, such as 2026-11-21T07:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
+    pub from: Option<Timestamp>,
+
+    /// Given up before this time
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
+    pub to: Option<Timestamp>,
+}
+
+impl FilterArgs {
+    /// As the letters take it.
+    pub fn filter(&self) -> LetterFilter {
+        let Self { event_type, reason, event_id, from, to } = self.clone();
+        LetterFilter { event_type, reason, event_id, from, to }
+    }
+}
+
+fn timestamp(text: &str) -> Result<Timestamp, InvalidSetting> {
+    Timestamp::parse(text).map_err(|error| InvalidSetting(error.to_string()))
+}

@@ -1,0 +1,168 @@
+//! `millrace dead-letters redrive`: straight into the log, or, while another process owns it, through that process.
+
+use anyhow::Context;
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+use shared::Timestamp;
+use write_side::dead_letter::{DeadLetters, LetterFilter, redrive, redrive_matching};
+use write_side::event_log::EventLog;
+
+use super::{find, line};
+use crate::cli::Settings;
+use crate::cli::letters::RedriveArgs;
+use crate::usage;
+
+/// Letters in one request to the write side, at most.
+const REQUEST_LETTERS_MAX: u32 = 500;
+
+/// Redrives what was asked for and says what became of it.
+pub(super) async fn run(
+    settings: &Settings,
+    letters: &DeadLetters,
+    topic: &str,
+    arguments: &RedriveArgs,
+) -> anyhow::Result<()> {
+    // Letters that come back meanwhile are left alone, or this would never end.
+    let filter = arguments.filter.filter();
+    let is_filtered = filter != LetterFilter::default() || arguments.all;
+    let filter = filter.until(Timestamp::now());
+    let max = arguments.max.unwrap_or(u32::MAX);
+    match (arguments.ids.is_empty(), is_filtered) {
+        (true, false) => Err(usage("dead-letters redrive: name ids, or a filter such as --reason, or --all")),
+        (false, true) => Err(usage("dead-letters redrive: name ids or a filter, not both")),
+        (false, false) => named(settings, letters, topic, &arguments.ids, arguments.dry_run).await,
+        (true, true) if arguments.dry_run => tell(letters, &filter, max).await,
+        (true, true) => matching(settings, letters, &filter, max).await,
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of a command")]
+async fn named(
+    settings: &Settings,
+    letters: &DeadLetters,
+    topic: &str,
+    ids: &[String],
+    dry_run: bool,
+) -> anyhow::Result<()> {
+    // All or nothing, as far as typing mistakes go.
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        found.push(find(letters, topic, id).await?);
+    }
+    if dry_run {
+        found.iter().for_each(|letter| println!("{}", line(letter)));
+        return Ok(());
+    }
+    match open_log(settings) {
+        Ok(log) => {
+            for redriven in redrive(letters, &log, &found).await? {
+                println!("{} redriven to {}", redriven.place.position, redriven.position);
+            }
+        }
+        Err(owned) => {
+            let owner = Owner::new(settings, owned);
+            for ids in ids.chunks(REQUEST_LETTERS_MAX as usize) {
+                println!("{}", owner.replay(&json!({ "ids": ids })).await?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A dry run.
+#[expect(clippy::print_stdout, reason = "the answer of a command")]
+async fn tell(letters: &DeadLetters, filter: &LetterFilter, max: u32) -> anyhow::Result<()> {
+    let mut told = 0;
+    loop {
+        let page = letters.page(filter, (max - told).min(100), told).await?;
+        page.iter().for_each(|letter| println!("{}", line(letter)));
+        told += u32::try_from(page.len())?;
+        if page.is_empty() {
+            println!("{told} letters would be redriven");
+            return Ok(());
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of a command")]
+async fn matching(
+    settings: &Settings,
+    letters: &DeadLetters,
+    filter: &LetterFilter,
+    max: u32,
+) -> anyhow::Result<()> {
+    let depth = letters.depth(filter).await?.min(u64::from(max));
+    let bar = crate::produce::progress_bar(Some(depth), "{wide_bar} {pos}/{len} letters {per_sec}");
+    let result = match open_log(settings) {
+        Ok(log) => {
+            let sent = redrive_matching(letters, &log, filter, max, |batch| bar.inc(batch.len() as u64));
+            sent.await.map_err(anyhow::Error::from)
+        }
+        Err(owned) => through_owner(&Owner::new(settings, owned), filter, max, &bar).await,
+    };
+    let sent = bar.position();
+    bar.finish_and_clear();
+    println!("{sent} letters redriven");
+    result
+}
+
+fn open_log(settings: &Settings) -> Result<EventLog, write_side::event_log::LogError> {
+    EventLog::open(&settings.event_log(), &settings.log.settings())
+}
+
+async fn through_owner(
+    owner: &Owner,
+    filter: &LetterFilter,
+    max: u32,
+    bar: &ProgressBar,
+) -> anyhow::Result<()> {
+    let LetterFilter { event_type, reason, event_id, from, to } = filter;
+    let filter = json!({
+        "type": event_type, "reason": reason, "event_id": event_id, "from": from, "to": to,
+    });
+    let mut left = max;
+    while left > 0 {
+        let body = json!({ "filter": filter, "max_messages": left.min(REQUEST_LETTERS_MAX) });
+        let answer: Value = serde_json::from_str(&owner.replay(&body).await?)?;
+        let count = answer["count"].as_u64().unwrap_or_default();
+        bar.inc(count);
+        left = left.saturating_sub(u32::try_from(count)?);
+        if count == 0 || answer["remaining"] == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The process that owns the log.
+struct Owner {
+    client: reqwest::Client,
+    url: String,
+    token: Option<shared::secret::Secret>,
+    /// Why the log is not ours.
+    owned: String,
+}
+
+impl Owner {
+    fn new(settings: &Settings, owned: impl std::fmt::Display) -> Self {
+        Self {
+            client: reqwest::Client::new(),
+            url: format!("http://{}/api/v1/replay", settings.commands.command_addr),
+            token: settings.commands.admin_token.clone(),
+            owned: owned.to_string(),
+        }
+    }
+
+    async fn replay(&self, body: &Value) -> anyhow::Result<String> {
+        let Self { url, owned, .. } = self;
+        let mut request = self.client.post(url).json(body);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.reveal());
+        }
+        let answer =
+            request.send().await.with_context(|| format!("{owned}; and no write side answers at {url}"))?;
+        let (status, body) = (answer.status(), answer.text().await?);
+        anyhow::ensure!(status.is_success(), "{url}: {status}: {body}");
+        Ok(body)
+    }
+}

@@ -1,0 +1,103 @@
+//! Dead letters through the whole binary: seen in Redis, filtered, redriven and discarded, with and without a token.
+
+use testkit::redis::RedisServer;
+
+use crate::process::{Home, Process, Server, until};
+
+const POISON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/events/poison.ndjson");
+
+fn poisoned(settings: &[(&str, &str)]) -> (Home, Server) {
+    let home = Home::new();
+    let server = home.start(&[&[("SAMPLE", "off")], settings].concat());
+    home.beside(&server, &["produce", "--file", POISON]).ok();
+    home.until_projected(7);
+    (home, server)
+}
+
+#[test]
+fn letters_stand_in_redis_as_soon_as_redis_is_there() {
+    let Some(mut redis) = RedisServer::start(&[]) else { return };
+    let url = redis.url().to_owned();
+    redis.stop();
+    let (home, server) = poisoned(&[("REDIS_URL", &url), ("DLQ_LIST", "letters")]);
+    let said = server.process.logged("dead letters are not mirrored");
+    assert!(said.contains("Redis"), "{said}");
+    let (status, _) = server.client.get(&format!("{}/ready", server.commands)).unwrap();
+    assert_eq!(status, 200, "nothing else waits for Redis");
+    redis.start_again();
+    let shown = |count: i64| {
+        until(&format!("{count} letters are shown"), || {
+            (redis.ask::<i64>(&["LLEN", "letters"]) == count).then_some(())
+        });
+    };
+    shown(7);
+    server.process.logged("dead letters are mirrored again");
+    home.beside(&server, &["dead-letters", "discard", "--reason", "unknown-type"]).ok();
+    shown(6);
+    let () = redis.ask(&["FLUSHALL"]);
+    shown(6);
+    let mut rebuild = home.command(&["dead-letters", "mirror", "--rebuild"]);
+    let rebuilt = Process::start(rebuild.env("REDIS_URL", &url).env("DLQ_LIST", "letters")).finish();
+    assert_eq!(rebuilt.ok(), "the list letters shows 6 letters");
+    assert_eq!(redis.ask::<i64>(&["LLEN", "letters"]), 6);
+    let without = home.beside(&server, &["dead-letters", "mirror"]);
+    assert_eq!(without.code, Some(2), "{without:?}");
+    assert!(without.stderr.contains("REDIS_URL"), "{without:?}");
+}
+
+#[test]
+fn letters_are_redriven_by_filter_through_the_process_that_owns_the_log() {
+    const TOKEN: (&str, &str) = ("ADMIN_TOKEN", "a-token-of-some-length");
+    let (home, server) = poisoned(&[TOKEN]);
+    let dry = home.beside(&server, &["dead-letters", "redrive", "--type", "UnknownEvent", "--dry-run"]);
+    assert!(dry.ok().ends_with("1 letters would be redriven"), "{dry:?}");
+    let refused = home.beside(&server, &["dead-letters", "redrive", "--all"]);
+    assert_eq!(refused.code, Some(1), "without the token nothing is redriven");
+    assert!(refused.stderr.contains("401"), "{refused:?}");
+    let with_token = |arguments: &[&str]| {
+        let mut command = home.command(arguments);
+        Process::start(command.env("COMMAND_ADDR", server.commands_addr()).env(TOKEN.0, TOKEN.1)).finish()
+    };
+    let one = with_token(&["dead-letters", "redrive", "--type", "UnknownEvent"]);
+    assert_eq!(one.ok(), "1 letters redriven");
+    home.until_projected(8);
+    let all = with_token(&["dead-letters", "redrive", "--all", "--max", "5"]);
+    assert_eq!(all.ok(), "5 letters redriven");
+    home.until_projected(13);
+    assert_eq!(home.count("SELECT COUNT(*) FROM dead_letters WHERE state = 'open'"), 7, "all came back");
+    for wrong in [&["redrive"][..], &["redrive", "0:1", "--reason", "x"], &["discard"], &["clear"]] {
+        let ended = with_token(&[&["dead-letters"], wrong].concat());
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(!ended.stderr.contains(TOKEN.1), "{ended:?}");
+    }
+    let cleared = with_token(&["dead-letters", "clear", "--yes"]);
+    assert_eq!(cleared.ok(), "7 letters discarded");
+    assert_eq!(with_token(&["dead-letters", "list"]).ok(), "no open dead letters");
+}
+
+#[test]
+fn a_mirror_that_is_killed_again_and_again_shows_each_letter_once() {
+    let Some(redis) = RedisServer::start(&[]) else { return };
+    let home = Home::new();
+    let server = home.start(&[("SAMPLE", "off")]);
+    let many = home.path().join("many.ndjson");
+    std::fs::write(&many, std::fs::read_to_string(POISON).unwrap().repeat(150)).unwrap();
+    home.beside(&server, &["produce", "--file", many.to_str().unwrap()]).ok();
+    home.until_projected(150 * 7);
+    let mirror = || {
+        let mut command = home.command(&["dead-letters", "mirror"]);
+        Process::start(command.env("REDIS_URL", redis.url()))
+    };
+    let length = || redis.ask::<i64>(&["LLEN", "dlq"]);
+    for _ in 0..8 {
+        let before = length();
+        let mut process = mirror();
+        // Killed right after it was seen to push, so often before it has noted that.
+        until("it has pushed or ended", || (length() > before || process.has_ended()).then_some(()));
+        process.kill();
+    }
+    assert_eq!(mirror().finish().ok(), "the list dlq shows 1050 letters");
+    let shown: Vec<String> = redis.ask(&["LRANGE", "dlq", "0", "-1"]);
+    let listed = home.beside(&server, &["dead-letters", "list", "--json", "--limit", "10000"]);
+    assert!(listed.ok().lines().eq(shown.iter()), "each letter once, newest first");
+}
