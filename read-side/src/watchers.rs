@@ -140,7 +140,9 @@ impl Watchers {
         let mut watching = self.watching();
         match found {
             Ok(orders) => {
-                orders.iter().for_each(|order| watching.tell_order(&order.user_id, &order.order_id))
+                for order in orders {
+                    watching.tell_order(&order.user_id, &order.order_id);
+                }
             }
             Err(error) => {
                 error.log();
