@@ -11,11 +11,10 @@ const examples = [
     }
   }
 }`,
-  `query OrderWithUser {
-  order(id: "invoice-20") {
-    amount
-    user { name }
-    payment { status }
+  `query Orders {
+  orders(first: 5, filter: { status: "PLACED" }) {
+    edges { cursor node { id orderId amount user { name } } }
+    pageInfo { hasNextPage endCursor }
   }
 }`,
   `query UsersBatch {
@@ -27,11 +26,50 @@ const examples = [
   `query InventoryItem {
   inventory(sku: "track-2") { quantity }
 }`,
+  `# Press Run, then change the stock:
+# curl localhost:8090/api/v1/inventory-adjustments -H 'content-type: application/json' -d '{"sku":"track-2","delta":1}'
+subscription Stock {
+  inventoryChanged(sku: "track-2") { sku quantity }
+}`,
 ];
+
+// One operation by the protocol graphql-transport-ws, on a socket of its own, as the observable that GraphiQL takes.
+function live(request) {
+  return {
+    subscribe(observer) {
+      const address = new URL('/graphql', location.href.replace(/^http/, 'ws'));
+      const socket = new WebSocket(address, 'graphql-transport-ws');
+      const say = (message) => socket.send(JSON.stringify(message));
+      socket.onopen = () => say({ type: 'connection_init' });
+      socket.onmessage = ({ data }) => {
+        const { type, payload } = JSON.parse(data);
+        if (type === 'connection_ack') say({ type: 'subscribe', id: '1', payload: request });
+        else if (type === 'next') observer.next(payload);
+        else if (type === 'error') observer.error(payload);
+        else if (type === 'complete') observer.complete();
+      };
+      socket.onclose = ({ code, reason }) => observer.error(new Error(`the socket was closed: ${code} ${reason}`));
+      return {
+        unsubscribe() {
+          socket.onclose = null;
+          socket.close(1000);
+        },
+      };
+    },
+  };
+}
+
+function isSubscription({ operationName }, options) {
+  const operations = options?.documentAST?.definitions.filter(({ kind }) => kind === 'OperationDefinition') ?? [];
+  const meant = operations.find(({ name }) => name?.value === operationName) ?? operations[0];
+  return meant?.operation === 'subscription';
+}
+
+const ask = GraphiQL.createFetcher({ url: '/graphql' });
 
 ReactDOM.createRoot(document.getElementById('graphiql')).render(
   React.createElement(GraphiQL, {
-    fetcher: GraphiQL.createFetcher({ url: '/graphql' }),
+    fetcher: (request, options) => (isSubscription(request, options) ? live(request) : ask(request, options)),
     defaultTabs: examples.map((query) => ({ query })),
   }),
 );

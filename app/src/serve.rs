@@ -86,14 +86,17 @@ pub async fn run(settings: Settings, roles: Roles) -> anyhow::Result<()> {
     let metrics = Metrics::new();
     let mut tasks = JoinSet::new();
     let banner = Banner::of(&listeners, &settings, roles, serving.scheme());
-    let write_side = if roles.write_side { Some(open_write_side(&settings, &metrics)?) } else { None };
+    let feed = change_feed(&settings, &metrics);
+    let write_side = if roles.write_side { Some(open_write_side(&settings, &feed, &metrics)?) } else { None };
     if let Some((log, projector)) = write_side {
         let commands = listeners.commands.map(|listener| (listener, serving.clone()));
         start_write_side(&mut tasks, &settings, roles, log, projector, &metrics, commands, &stop).await?;
     }
     if let Some(listener) = listeners.queries {
         let read_model = ReadModel::open(&settings.read_model(), metrics.clone()).map_err(usage)?;
-        let router = read_side::http::router(read_model, &settings.read, &metrics);
+        // A read side of its own hears of changes by Redis only.
+        let heard = (roles.write_side || settings.redis_url.is_some()).then_some(feed);
+        let router = read_side::http::router(read_model, &settings.read, heard, &metrics);
         spawn_server(&mut tasks, listener, &serving, router, &stop);
     }
     if let Some(listener) = listeners.metrics {
@@ -118,11 +121,16 @@ async fn wait(mut tasks: JoinSet<anyhow::Result<()>>, stop: &CancellationToken) 
     outcome
 }
 
-fn open_write_side(settings: &Settings, metrics: &Metrics) -> anyhow::Result<(EventLog, Projector)> {
+fn open_write_side(
+    settings: &Settings,
+    feed: &ChangeFeed,
+    metrics: &Metrics,
+) -> anyhow::Result<(EventLog, Projector)> {
     let log_settings = settings.log.settings();
     let log = EventLog::open(&settings.event_log(), &log_settings).map_err(usage)?;
     let projection = open_projection(&settings.read_model())?.0;
     let projector = Projector::new(&log, projection, settings.projector.settings(), metrics.clone())?;
+    let projector = projector.telling(feed.clone());
     Ok((log, projector))
 }
 
@@ -165,7 +173,6 @@ async fn start_write_side(
     commands: Option<(TcpListener, Serving)>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let projector = projector.telling(change_feed(settings, metrics));
     let thread = ProjectorThread::start(projector, stop.clone()).context("projector thread")?;
     let progress = thread.progress();
     tasks.spawn(async move { Ok(thread.ended().await?) });

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, FromArgMatches, ValueEnum, value_parser};
-use shared::settings::duration;
+use shared::settings::{InvalidSetting, duration};
 
 use crate::access::ReadTokens;
 use crate::graphql::TrustedDocuments;
@@ -86,6 +86,32 @@ pub struct GraphqlConfig {
     /// Most entries of one GraphQL list
     #[arg(long, env = "GRAPHQL_PAGE_MAX", value_name = "N", default_value_t = 100, value_parser = value_parser!(u32).range(1..=i64::from(GRAPHQL_PAGE_MAX)), global = true)]
     pub graphql_page_max: u32,
+
+    /// Most WebSockets and event streams of GraphQL at once
+    #[arg(long, env = "GRAPHQL_SOCKETS_MAX", value_name = "N", default_value_t = 2_000, value_parser = value_parser!(u32).range(0..=100_000), global = true)]
+    pub graphql_sockets_max: u32,
+
+    /// Most operations at once on one WebSocket
+    #[arg(long, env = "GRAPHQL_SUBSCRIPTIONS_MAX", value_name = "N", default_value_t = 100, value_parser = value_parser!(u32).range(1..=10_000), global = true)]
+    pub graphql_subscriptions_max: u32,
+
+    /// Longest time until a WebSocket introduces itself
+    #[arg(long, env = "GRAPHQL_SOCKET_INIT", value_name = "TIME", default_value = "10s", value_parser = duration, global = true)]
+    pub graphql_socket_init: Duration,
+
+    /// Time between two signs of life on a WebSocket or event stream
+    #[arg(long, env = "GRAPHQL_SOCKET_KEEP_ALIVE", value_name = "TIME", default_value = "15s", value_parser = pause, global = true)]
+    pub graphql_socket_keep_alive: Duration,
+
+    /// Origins besides our own whose pages may open a WebSocket: https://shop.example,…
+    #[arg(long, env = "GRAPHQL_ORIGINS", value_name = "LIST", value_delimiter = ',', global = true)]
+    pub graphql_origins: Vec<String>,
+}
+
+/// A duration that something is repeated after.
+fn pause(text: &str) -> Result<Duration, InvalidSetting> {
+    let pause = duration(text)?;
+    if pause.is_zero() { Err(InvalidSetting("must be longer than nothing".to_owned())) } else { Ok(pause) }
 }
 
 /// Whether something is offered.
@@ -115,11 +141,7 @@ impl Default for ReadConfig {
 }
 
 impl Default for GraphqlConfig {
-    /// What an empty command line in an empty environment gives.
     fn default() -> Self {
-        let command =
-            Self::augment_args(clap::Command::new("defaults")).mut_args(|arg| arg.env(None::<&str>));
-        let matches = command.get_matches_from(["defaults"]);
-        Self::from_arg_matches(&matches).expect("every setting has a default")
+        ReadConfig::default().graphql
     }
 }

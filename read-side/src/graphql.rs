@@ -7,19 +7,24 @@ mod accept;
 mod connection;
 mod documents;
 mod errors;
+mod events;
 mod guard;
 mod handler;
 mod inventory;
+mod live;
 mod loader;
 mod node;
 mod order;
+mod parameters;
 mod payment;
 mod persisted;
 mod playground;
 mod query;
 mod scalars;
+mod subscription;
 mod user;
 mod variables;
+mod websocket;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,9 +32,7 @@ use std::time::{Duration, Instant};
 use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, Selection,
 };
-use async_graphql::{
-    EmptyMutation, EmptySubscription, Request, Response, SDLExportOptions, ValidationMode, Value, Variables,
-};
+use async_graphql::{EmptyMutation, Request, Response, SDLExportOptions, ValidationMode, Value, Variables};
 use axum::Router;
 use shared::metrics::Metrics;
 use tokio::task::JoinHandle;
@@ -41,6 +44,7 @@ use self::errors::{Code, Refused};
 use self::persisted::DocumentHash;
 use crate::config::GraphqlConfig;
 use crate::read_model::ReadModel;
+use crate::watchers::Watchers;
 
 /// Deepest nesting of a query that only asks for the schema: types within types within types are deep, but cost little.
 const INTROSPECTION_DEPTH_MAX: usize = 20;
@@ -55,7 +59,7 @@ const NAMES_MEASURED: &[&str] = &[
     "UsersBatch",
 ];
 
-type Schema = async_graphql::Schema<query::Query, EmptyMutation, EmptySubscription>;
+type Schema = async_graphql::Schema<query::Query, EmptyMutation, subscription::SubscriptionRoot>;
 
 /// The schema in GraphQL's schema language, as it is committed in `graphql/schema.graphql`.
 pub fn sdl() -> String {
@@ -65,13 +69,19 @@ pub fn sdl() -> String {
     build(&config, depth, ValidationMode::Strict).sdl_with_options(options)
 }
 
-pub(crate) fn routes(read_model: ReadModel, config: &GraphqlConfig, metrics: &Metrics) -> Router {
-    let executor = Executor::new(read_model, config, metrics);
+/// `watchers` tell of changes; without them there are no subscriptions.
+pub(crate) fn routes(
+    read_model: ReadModel,
+    config: &GraphqlConfig,
+    watchers: Option<Watchers>,
+    metrics: &Metrics,
+) -> Router {
+    let executor = Executor::new(read_model, config, watchers, metrics);
     handler::routes(executor, config)
 }
 
 fn build(config: &GraphqlConfig, depth: usize, mode: ValidationMode) -> Schema {
-    let builder = Schema::build(query::Query, EmptyMutation, EmptySubscription)
+    let builder = Schema::build(query::Query, EmptyMutation, subscription::SubscriptionRoot)
         .data(connection::PageMax(config.graphql_page_max))
         .limit_depth(depth)
         .limit_complexity(config.graphql_complexity_max as usize)
@@ -123,12 +133,18 @@ struct Inner {
     introspection: Schema,
     documents: Documents,
     read_model: ReadModel,
+    watchers: Option<Watchers>,
     deadline: Duration,
     metrics: Metrics,
 }
 
 impl Executor {
-    fn new(read_model: ReadModel, config: &GraphqlConfig, metrics: &Metrics) -> Self {
+    fn new(
+        read_model: ReadModel,
+        config: &GraphqlConfig,
+        watchers: Option<Watchers>,
+        metrics: &Metrics,
+    ) -> Self {
         let depth = config.graphql_depth_max as usize;
         let introspection_depth = depth.max(INTROSPECTION_DEPTH_MAX);
         Self(Arc::new(Inner {
@@ -137,6 +153,7 @@ impl Executor {
             introspection: build(config, introspection_depth, ValidationMode::Strict),
             documents: Documents::new(guard::Limits::of(config), config.graphql_trusted_documents.clone()),
             read_model,
+            watchers,
             deadline: config.graphql_timeout,
             metrics: metrics.clone(),
         }))
@@ -157,24 +174,27 @@ impl Executor {
         let name = operation.map_or("other", |(name, _)| label(name));
         let executor = self.clone();
         let task = tokio::spawn(async move { executor.run(&document, asked).await });
-        let outcome = ended(task, self.0.deadline).await;
+        let outcome = ended(task, self.0.deadline).await.unwrap_or_else(|outcome| outcome);
         self.measure(name, started.elapsed());
         outcome
     }
 
     async fn run(&self, document: &Document, asked: Asked) -> Outcome {
-        let mut request = Request::new(asked.query.unwrap_or_default()).variables(asked.variables);
-        request.operation_name = asked.operation_name;
-        request.set_parsed_query(document.parsed.clone());
+        let request = asked.request(document);
         let schema = self.schema(document, &request);
-        let loaders = Arc::new(loader::Loaders::new(self.0.read_model.clone()));
+        let loaders = self.loaders();
         let mut response = loader::drive(schema.execute(request.data(loaders.clone())), &loaders).await;
+        loaders.note();
         errors::finish(&mut response);
-        let stage = if was_executed(&response) { Stage::Executed } else { Stage::Refused };
-        if stage == Stage::Executed {
+        let outcome = Outcome::of(response);
+        if outcome.stage == Stage::Executed {
             document.note_that_it_is_valid();
         }
-        Outcome { stage, response }
+        outcome
+    }
+
+    fn loaders(&self) -> Arc<loader::Loaders> {
+        Arc::new(loader::Loaders::new(self.0.read_model.clone(), &self.0.metrics))
     }
 
     fn schema(&self, document: &Document, request: &Request) -> &Schema {
@@ -195,14 +215,24 @@ impl Executor {
 }
 
 /// What came of a task, or what is answered for it.
-async fn ended(task: JoinHandle<Outcome>, deadline: Duration) -> Outcome {
+async fn ended<T>(task: JoinHandle<T>, deadline: Duration) -> Result<T, Outcome> {
     match tokio::time::timeout(deadline, task).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(panic)) => Outcome::failed(Stage::Broken, Refused::internal(&panic.to_string())),
+        Ok(Ok(ended)) => Ok(ended),
+        Ok(Err(panic)) => Err(Outcome::failed(Stage::Broken, Refused::internal(&panic.to_string()))),
         Err(_) => {
             let words = format!("The request took longer than {deadline:?}.");
-            Outcome::failed(Stage::TimedOut, Refused::new(Code::TimedOut, words))
+            Err(Outcome::failed(Stage::TimedOut, Refused::new(Code::TimedOut, words)))
         }
+    }
+}
+
+impl Asked {
+    fn request(&self, document: &Document) -> Request {
+        // The text is not needed any more.
+        let mut request = Request::new("").variables(self.variables.clone());
+        request.operation_name.clone_from(&self.operation_name);
+        request.set_parsed_query(document.parsed.clone());
+        request
     }
 }
 
@@ -210,6 +240,11 @@ impl Outcome {
     fn refused(refused: Refused) -> Self {
         let stage = if refused.code == Code::NotTrusted { Stage::Forbidden } else { Stage::Refused };
         Self::failed(stage, refused)
+    }
+
+    fn of(response: Response) -> Self {
+        let stage = if was_executed(&response) { Stage::Executed } else { Stage::Refused };
+        Self { stage, response }
     }
 
     fn failed(stage: Stage, refused: Refused) -> Self {
@@ -263,10 +298,12 @@ mod tests {
     #[tokio::test]
     async fn what_hangs_or_panics_is_answered() {
         let hanging = tokio::spawn(std::future::pending());
-        let outcome = ended(hanging, Duration::from_millis(1)).await;
+        let hanging: JoinHandle<()> = hanging;
+        let outcome = ended(hanging, Duration::from_millis(1)).await.err().unwrap();
         assert_eq!(outcome.stage, Stage::TimedOut);
         let panicking = tokio::spawn(async { panic!("a bug") });
-        let outcome = ended(panicking, Duration::from_secs(60)).await;
+        let panicking: JoinHandle<()> = panicking;
+        let outcome = ended(panicking, Duration::from_secs(60)).await.err().unwrap();
         assert_eq!(outcome.stage, Stage::Broken);
         assert_eq!(outcome.response.errors[0].message, "Internal error.");
     }

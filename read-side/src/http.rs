@@ -6,6 +6,7 @@ use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
 use serde_json::json;
+use shared::change_feed::ChangeFeed;
 use shared::http::openapi::{self, Described};
 pub(crate) use shared::http::page;
 use shared::http::{finish, readiness};
@@ -16,10 +17,19 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::config::ReadConfig;
 use crate::consistency::{Consistency, read_your_writes};
 use crate::read_model::ReadModel;
+use crate::watchers::Watchers;
 use crate::{access, graphql, rest};
 
 /// REST, GraphQL, `/ready`, the page at `/`, and what every service has.
-pub fn router(read_model: ReadModel, config: &ReadConfig, metrics: &Metrics) -> Router {
+///
+/// `feed` tells of changes; without one GraphQL has no subscriptions.
+pub fn router(
+    read_model: ReadModel,
+    config: &ReadConfig,
+    feed: Option<ChangeFeed>,
+    metrics: &Metrics,
+) -> Router {
+    let watchers = feed.map(|feed| Watchers::new(feed, read_model.clone()));
     let own = Router::new()
         .route("/", get(async || page(include_str!("http/landing.html"))))
         .route("/ready", get(ready))
@@ -28,7 +38,7 @@ pub fn router(read_model: ReadModel, config: &ReadConfig, metrics: &Metrics) -> 
     let (views, document) =
         OpenApiRouter::with_openapi(document()).merge(rest::routes(read_model.clone())).split_for_parts();
     let views = views
-        .merge(graphql::routes(read_model, &config.graphql, metrics))
+        .merge(graphql::routes(read_model, &config.graphql, watchers, metrics))
         .route_layer(middleware::from_fn_with_state(consistency, read_your_writes));
     let views = access::guard(views, config.read_tokens_file.as_ref());
     finish(own.merge(views).merge(openapi::routes(&document)), metrics)

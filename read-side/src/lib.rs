@@ -12,6 +12,7 @@ pub mod page;
 pub mod read_model;
 mod rest;
 pub mod view;
+pub mod watchers;
 
 pub use config::ReadConfig;
 pub use read_model::ReadModel;

@@ -12,8 +12,8 @@ use shared::id::OrderId;
 /// oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
-    /// Microseconds since 1970.
-    pub micros: i64,
+    /// When what stands there happened.
+    pub time: Timestamp,
     /// Of the row that stands there. Empty: just before every row of that time.
     pub id: Box<str>,
 }
@@ -48,7 +48,7 @@ pub struct InvalidCursor;
 impl Place {
     /// The place of a row.
     pub fn of(time: Timestamp, id: &str) -> Self {
-        Self { micros: time.micros(), id: id.into() }
+        Self { time, id: id.into() }
     }
 
     /// The place before every row of that time: newer than it are rows from then on, older than it rows before.
@@ -58,7 +58,7 @@ impl Place {
 
     /// The place as clients carry it about. Opaque: what is in it may change.
     pub fn to_cursor(&self) -> String {
-        URL_SAFE_NO_PAD.encode(format!("{}:{}", self.micros, self.id))
+        URL_SAFE_NO_PAD.encode(format!("{}:{}", self.time.micros(), self.id))
     }
 
     /// Reads what [`Place::to_cursor`] wrote.
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_narrower_bound_counts() {
-        let place = |micros| Place { micros, id: "a".into() };
+        let place = |micros| Place::of(Timestamp::from_micros(micros).unwrap(), "a");
         let page = Page::first(Direction::NewestFirst, 5);
         let page = page.newer_than(place(3)).newer_than(place(1)).older_than(place(8)).older_than(place(9));
         assert_eq!((page.newer_than, page.older_than), (Some(place(3)), Some(place(8))));

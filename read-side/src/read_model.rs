@@ -142,6 +142,7 @@ impl ReadModel {
     ) -> Result<Option<(User, Vec<Order>)>, ReadError> {
         match self {
             Self::Sqlite(tables) => tables.user_with_orders(id, limit),
+            Self::Mssql(tables) => tables.user_with_orders(id, limit).await,
         }
     }
 
@@ -160,6 +161,7 @@ impl ReadModel {
     pub async fn users_page(&self, page: &Page) -> Result<Vec<User>, ReadError> {
         match self {
             Self::Sqlite(tables) => tables.users_page(page),
+            Self::Mssql(tables) => tables.users_page(page).await,
         }
     }
 
@@ -171,6 +173,7 @@ impl ReadModel {
     ) -> Result<Vec<Order>, ReadError> {
         match self {
             Self::Sqlite(tables) => tables.orders_page(status, page),
+            Self::Mssql(tables) => tables.orders_page(status, page).await,
         }
     }
 
@@ -184,6 +187,7 @@ impl ReadModel {
     ) -> Result<Vec<Order>, ReadError> {
         match self {
             Self::Sqlite(tables) => tables.orders_of_users(users, status, page),
+            Self::Mssql(tables) => tables.orders_of_users(users, status, page).await,
         }
     }
 
@@ -199,6 +203,7 @@ impl ReadModel {
     pub async fn checkpoints(&self) -> Result<Checkpoints, ReadError> {
         match self {
             Self::Sqlite(tables) => tables.checkpoints(),
+            Self::Mssql(tables) => tables.checkpoints().await,
         }
     }
 

@@ -11,6 +11,9 @@ use prometheus::{
 const LATENCY_SECONDS: &[f64] =
     &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// How many of something.
+const COUNTS: &[f64] = &[0.0, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
+
 /// The metrics of a process. Cheap to clone: clones share their values.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -53,6 +56,14 @@ pub struct Metrics {
     pub http_duration: HistogramVec,
     /// Time to answer a GraphQL operation, by name.
     pub graphql_duration: HistogramVec,
+    /// Statements that a GraphQL operation cost.
+    pub graphql_statements: Histogram,
+    /// Things that one statement of GraphQL loaded, by loader.
+    pub graphql_batch_size: HistogramVec,
+    /// WebSockets and event streams that are open.
+    pub graphql_sockets: IntGauge,
+    /// Subscriptions that wait for changes.
+    pub graphql_subscriptions: IntGauge,
 }
 
 impl Metrics {
@@ -60,6 +71,7 @@ impl Metrics {
     ///
     /// # Panics
     /// When two metrics have the same name, which a test would show.
+    #[expect(clippy::too_many_lines, reason = "a list")]
     pub fn new() -> Self {
         let registry = Registry::new();
         let register = Register(&registry);
@@ -114,6 +126,19 @@ impl Metrics {
                 "Time to answer a GraphQL operation",
                 &["operation"],
             ),
+            graphql_statements: register.add(Histogram::with_opts(
+                HistogramOpts::new("graphql_statements_per_request", "Statements of a GraphQL operation")
+                    .buckets(COUNTS.to_vec()),
+            )),
+            graphql_batch_size: register.add(HistogramVec::new(
+                HistogramOpts::new("graphql_loader_batch_size", "Things loaded by one statement")
+                    .buckets(COUNTS.to_vec()),
+                &["loader"],
+            )),
+            graphql_sockets: register
+                .add(IntGauge::new("graphql_sockets_open", "WebSockets and event streams that are open")),
+            graphql_subscriptions: register
+                .add(IntGauge::new("graphql_subscriptions_open", "Subscriptions that wait for changes")),
             registry: registry.clone(),
         };
         let build = register.add(IntGaugeVec::new(Opts::new("build_info", "Always 1"), &["version"]));

@@ -61,7 +61,8 @@ impl Database {
         let sql: &'static str = Box::leak(sql.to_owned().into_boxed_str());
         self.runtime.block_on(async {
             let rows = Pool::new(url, 1).query(sql, Vec::new()).await.unwrap();
-            let line = |row: tiberius::Row| row.into_iter().map(cell).collect::<Vec<_>>().join(" | ");
+            let line =
+                |row: tiberius::Row| row.into_iter().map(|data| cell(&data)).collect::<Vec<_>>().join(" | ");
             rows.into_iter().map(line).collect()
         })
     }
@@ -79,10 +80,10 @@ impl Drop for Database {
     }
 }
 
-fn cell(data: ColumnData<'static>) -> String {
+fn cell(data: &ColumnData<'static>) -> String {
     use tiberius::FromSql;
 
-    let text = match &data {
+    let text = match data {
         ColumnData::U8(number) => number.map(|number| number.to_string()),
         ColumnData::I32(number) => number.map(|number| number.to_string()),
         ColumnData::I64(number) => number.map(|number| number.to_string()),
@@ -92,7 +93,7 @@ fn cell(data: ColumnData<'static>) -> String {
             bytes.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
         }
         ColumnData::DateTime2(_) => {
-            let time = chrono::NaiveDateTime::from_sql(&data).unwrap();
+            let time = chrono::NaiveDateTime::from_sql(data).unwrap();
             time.map(|time| time.and_utc().timestamp_micros().to_string())
         }
         other => panic!("a test reads no {other:?}"),

@@ -5,8 +5,8 @@ mod breaker;
 mod commands;
 mod dead_letters;
 mod idempotent;
-mod replay;
 mod openapi;
+mod replay;
 
 use std::sync::Arc;
 

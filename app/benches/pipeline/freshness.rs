@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use app::produce::simulate;
 use app::simulator::Simulator;
+use read_side::config::ReadConfig;
 use read_side::read_model::ReadModel;
 use shared::metrics::Metrics;
 use shared::settings::ReadModelUrl;
@@ -61,7 +62,7 @@ async fn measure() -> Vec<f64> {
     let commands = serve(write_side::http::router(write_side), &stop).await;
     let read_model = ReadModel::open(&url, metrics.clone()).unwrap();
     let queries =
-        serve(read_side::http::router(read_model, &read_side::ReadConfig::default(), &metrics), &stop).await;
+        serve(read_side::http::router(read_model, &ReadConfig::default(), None, &metrics), &stop).await;
     let (background, ending) = (log.clone(), stop.clone());
     let load =
         tokio::spawn(

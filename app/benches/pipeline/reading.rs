@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use axum::routing::get;
-use read_side::{ReadConfig, ReadModel};
+use read_side::config::ReadConfig;
+use read_side::read_model::ReadModel;
 use shared::event::{Event, OrderPlaced, PaymentSettled, PaymentStatus, UserCreated};
 use shared::id::{OrderId, PaymentId, UserId};
 use shared::metrics::Metrics;
@@ -91,7 +92,7 @@ pub(crate) fn serve_part(dir: &str) {
         let address = listener.local_addr().unwrap();
         let fixed = "x".repeat(1_500);
         let fixed = axum::Router::new().route("/static", get(async move || fixed.clone()));
-        let router = fixed.merge(read_side::http::router(read_model, &ReadConfig::default(), &metrics));
+        let router = fixed.merge(read_side::http::router(read_model, &ReadConfig::default(), None, &metrics));
         println!("{address}");
         shared::http::serve(listener, router, CancellationToken::new()).await.unwrap();
     });

@@ -9,6 +9,8 @@ pub(super) enum Format {
     Json,
     /// `application/graphql-response+json`: the HTTP status tells whether the document was executed.
     GraphQl,
+    /// `text/event-stream`: one event for each answer.
+    Events,
     /// `text/html`: a page for people.
     Html,
 }
@@ -18,6 +20,7 @@ impl Format {
         match self {
             Self::Json => ("application", "json"),
             Self::GraphQl => ("application", "graphql-response+json"),
+            Self::Events => ("text", "event-stream"),
             Self::Html => ("text", "html"),
         }
     }

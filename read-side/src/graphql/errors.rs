@@ -27,6 +27,8 @@ pub(super) enum Code {
     InvalidValue,
     Unavailable,
     TimedOut,
+    ChangesMissed,
+    TooManySubscriptions,
     Internal,
 }
 
@@ -47,6 +49,8 @@ impl Code {
             Self::InvalidValue => "INVALID_VALUE",
             Self::Unavailable => "UNAVAILABLE",
             Self::TimedOut => "TIMEOUT",
+            Self::ChangesMissed => "CHANGES_MISSED",
+            Self::TooManySubscriptions => "TOO_MANY_SUBSCRIPTIONS",
             Self::Internal => "INTERNAL",
         }
     }

@@ -7,59 +7,102 @@
 //! A client that says nothing of what it accepts, or accepts everything, gets `application/json`: the draft would have
 //! `application/graphql-response+json` since 2025, but those who say nothing are those who do not know it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Response as Answer, ServerError, Variables};
+use async_graphql::{Response as Answer, ServerError};
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use shared::http::read_body;
 use shared::problem::Problem;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::accept::{Format, is_json};
-use super::persisted::DocumentHash;
-use super::{Asked, Executor, Outcome, Stage, kind, playground, sdl};
+use super::parameters::{JsonParameters, NO_QUERY, NotAsked, Parameters};
+use super::websocket::{self, SocketTimes};
+use super::{Executor, Outcome, Stage, events, kind, playground, sdl};
 use crate::config::GraphqlConfig;
 
+/// Longest time for one message on a WebSocket to be sent.
+const SEND_MAX: Duration = Duration::from_secs(10);
 /// What answers can be written as, the first to those who do not care.
-const FORMATS: &[Format] = &[Format::Json, Format::GraphQl];
+const FORMATS: &[Format] = &[Format::Json, Format::GraphQl, Format::Events];
 
 #[derive(Clone)]
 struct Endpoint {
     executor: Executor,
     bytes_max: usize,
     has_editor: bool,
+    /// One for each WebSocket and event stream that may be open.
+    sockets: Arc<Semaphore>,
+    times: SocketTimes,
+    operations_max: usize,
+    /// Origins besides our own.
+    origins: Arc<[String]>,
+}
+
+impl Endpoint {
+    fn permit(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let permit = self.sockets.clone().try_acquire_owned();
+        permit.map_err(|_| Problem::unavailable("as many sockets are open as may be"))
+    }
+
+    /// Whether a page of that origin may open a WebSocket, which browsers do not ask.
+    fn trusts(&self, headers: &HeaderMap) -> bool {
+        let Some(origin) = headers.get(header::ORIGIN) else {
+            return true; // no browser
+        };
+        let origin = origin.to_str().unwrap_or_default();
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let own = origin.split_once("://").map(|(_, authority)| authority);
+        (own.is_some() && own == host) || self.origins.iter().any(|trusted| trusted == origin)
+    }
+
+    fn upgrade(self, socket: WebSocketUpgrade, headers: &HeaderMap) -> Result<Response, Problem> {
+        if !self.trusts(headers) {
+            let problem = Problem::new(StatusCode::FORBIDDEN, "origin", "The page may not open a WebSocket");
+            return Err(problem.detail("GRAPHQL_ORIGINS names those that may"));
+        }
+        let permit = self.permit()?;
+        let Self { executor, times, operations_max, bytes_max, .. } = self;
+        Ok(socket
+            .protocols([websocket::PROTOCOL])
+            .max_message_size(bytes_max)
+            .max_frame_size(bytes_max)
+            .on_upgrade(move |socket| websocket::serve(socket, executor, times, operations_max, permit)))
+    }
 }
 
 pub(super) fn routes(executor: Executor, config: &GraphqlConfig) -> Router {
     let has_editor = config.graphql_editor.is_on();
     let bytes_max = config.graphql_body_bytes_max as usize;
-    let mut router = Router::new().route("/graphql", get(by_get).post(by_post)).with_state(Endpoint {
+    let endpoint = Endpoint {
         executor,
         bytes_max,
         has_editor,
-    });
+        sockets: Arc::new(Semaphore::new(config.graphql_sockets_max as usize)),
+        times: SocketTimes {
+            init: config.graphql_socket_init,
+            keep_alive: config.graphql_socket_keep_alive,
+            send: SEND_MAX,
+        },
+        operations_max: config.graphql_subscriptions_max as usize,
+        origins: config.graphql_origins.clone().into(),
+    };
+    let mut router = Router::new().route("/graphql", get(by_get).post(by_post)).with_state(endpoint);
     if config.graphql_introspection.is_on() {
         router = router.route("/graphql/schema", get(async || sdl()));
     }
     if has_editor { router.merge(playground::routes()) } else { router }
 }
-
-/// The parameters of a request, as both methods have them.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Parameters<V, E> {
-    query: Option<String>,
-    operation_name: Option<String>,
-    variables: Option<V>,
-    extensions: Option<E>,
-}
-
-type JsonParameters = Parameters<Variables, Map<String, Value>>;
 
 async fn by_post(State(endpoint): State<Endpoint>, request: Request) -> Result<Response, Problem> {
     let format = Format::chosen(request.headers(), FORMATS).ok_or_else(not_acceptable)?;
@@ -73,14 +116,18 @@ async fn by_post(State(endpoint): State<Endpoint>, request: Request) -> Result<R
     }
     let parameters = serde_json::from_slice(&body)
         .map_err(|error| Problem::malformed(format!("the body is no GraphQL request: {error}")))?;
-    answer(&endpoint.executor, parameters, format, &[OperationType::Query, OperationType::Mutation]).await
+    answer(endpoint, parameters, format, Method::POST).await
 }
 
 async fn by_get(
     State(endpoint): State<Endpoint>,
     headers: HeaderMap,
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     parameters: Result<Query<Parameters<String, String>>, QueryRejection>,
 ) -> Result<Response, Problem> {
+    if let Ok(socket) = socket {
+        return endpoint.upgrade(socket, &headers);
+    }
     let Query(parameters) = parameters.map_err(|error| Problem::malformed(error.body_text()))?;
     let is_request = parameters.query.is_some() || parameters.extensions.is_some();
     if !is_request
@@ -99,7 +146,7 @@ async fn by_get(
         variables: object("variables", parameters.variables)?,
         extensions: object("extensions", parameters.extensions)?,
     };
-    answer(&endpoint.executor, parameters, format, &[OperationType::Query]).await
+    answer(endpoint, parameters, format, Method::GET).await
 }
 
 /// A parameter of a GET that is a JSON object, written as text.
@@ -110,30 +157,41 @@ fn object<T: for<'a> Deserialize<'a>>(name: &str, text: Option<String>) -> Resul
         .map_err(|error| Problem::malformed(format!("{name} is no JSON object: {error}")))
 }
 
+/// What a method may be used for.
+fn is_allowed(method: &Method, format: Format, kind: OperationType) -> bool {
+    match kind {
+        OperationType::Query => true,
+        // Where there are none, the library says so.
+        OperationType::Mutation => method == Method::POST,
+        // An event stream is asked for by browsers with a GET.
+        OperationType::Subscription => method == Method::POST || format == Format::Events,
+    }
+}
+
 async fn answer(
-    executor: &Executor,
+    endpoint: Endpoint,
     parameters: JsonParameters,
     format: Format,
-    allowed: &[OperationType],
+    method: Method,
 ) -> Result<Response, Problem> {
-    let hash = match DocumentHash::of_request(&parameters.extensions.unwrap_or_default()) {
-        Ok(hash) => hash,
-        Err(refused) => return Ok(written(format, &Outcome::refused(refused))),
+    let asked = match parameters.asked() {
+        Ok(asked) => asked,
+        Err(NotAsked::NoQuery) => return Err(Problem::malformed(NO_QUERY)),
+        Err(NotAsked::Refused(refused)) => return Ok(written(format, &Outcome::refused(refused))),
     };
-    let query = parameters.query.filter(|query| !query.is_empty());
-    if query.is_none() && hash.is_none() {
-        return Err(Problem::malformed("query is missing: POST {\"query\": \"…\"} or GET /graphql?query=…"));
-    }
-    let variables = parameters.variables.unwrap_or_default();
-    let asked = Asked { query, hash, operation_name: parameters.operation_name, variables };
-    let document = match executor.find(&asked) {
+    let document = match endpoint.executor.find(&asked) {
         Ok(document) => document,
         Err(refused) => return Ok(written(format, &Outcome::refused(refused))),
     };
-    if !allowed.contains(&kind(&document, &asked)) {
+    if !is_allowed(&method, format, kind(&document, &asked)) {
         return Err(method_not_allowed());
     }
-    Ok(written(format, &executor.execute(document, asked).await))
+    if format == Format::Events {
+        let permit = endpoint.permit()?;
+        let keep_alive = endpoint.times.keep_alive;
+        return Ok(events::stream(endpoint.executor, document, asked, keep_alive, permit));
+    }
+    Ok(written(format, &endpoint.executor.execute(document, asked).await))
 }
 
 fn written(format: Format, outcome: &Outcome) -> Response {
@@ -154,12 +212,12 @@ fn written(format: Format, outcome: &Outcome) -> Response {
         (Stage::Forbidden, _) => StatusCode::FORBIDDEN,
         (Stage::TimedOut, _) => StatusCode::SERVICE_UNAVAILABLE,
         (Stage::Broken, _) => StatusCode::INTERNAL_SERVER_ERROR,
-        (Stage::Refused, Format::GraphQl) => StatusCode::BAD_REQUEST,
+        (Stage::Refused, Format::GraphQl | Format::Events) => StatusCode::BAD_REQUEST,
         (Stage::Refused | Stage::Executed, _) => StatusCode::OK,
     };
     let content_type = match format {
-        Format::GraphQl => "application/graphql-response+json; charset=utf-8",
-        _ => "application/json; charset=utf-8",
+        Format::GraphQl | Format::Events => "application/graphql-response+json; charset=utf-8",
+        Format::Json | Format::Html => "application/json; charset=utf-8",
     };
     let headers: [(HeaderName, HeaderValue); 2] = [
         (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),

@@ -10,12 +10,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use async_graphql::{Error, Result};
 use shared::id::{OrderId, Sku, UserId};
+use shared::metrics::Metrics;
 use shared::text::OrderStatus;
 use tokio::sync::oneshot;
 
@@ -27,6 +28,9 @@ use crate::view::{InventoryItem, Order, User};
 /// What the resolvers of one request load, by kind.
 pub(super) struct Loaders {
     read_model: ReadModel,
+    metrics: Metrics,
+    /// Statements so far.
+    statements: AtomicU32,
     pub(super) users: Loader<UserId, Option<Arc<User>>>,
     pub(super) orders: Loader<OrderId, Option<Arc<Order>>>,
     pub(super) inventory: Loader<Sku, Option<Arc<InventoryItem>>>,
@@ -90,15 +94,30 @@ impl Wake for Watch {
 }
 
 impl Loaders {
-    pub(super) fn new(read_model: ReadModel) -> Self {
+    pub(super) fn new(read_model: ReadModel, metrics: &Metrics) -> Self {
         Self {
             read_model,
+            metrics: metrics.clone(),
+            statements: AtomicU32::new(0),
             users: Loader::new(),
             orders: Loader::new(),
             inventory: Loader::new(),
             recent_orders: Loader::new(),
             orders_of_users: Loader::new(),
         }
+    }
+
+    /// Notes how many statements the request has cost. To be called once, at its end.
+    pub(super) fn note(&self) {
+        self.metrics.graphql_statements.observe(f64::from(self.statements.load(Ordering::Relaxed)));
+    }
+
+    /// Notes a statement that loads so many things of a kind.
+    fn count(&self, loader: &str, keys: usize) {
+        self.statements.fetch_add(1, Ordering::Relaxed);
+        #[expect(clippy::cast_precision_loss, reason = "a size for a metric")]
+        let keys = keys as f64;
+        self.metrics.graphql_batch_size.with_label_values(&[loader]).observe(keys);
     }
 
     fn is_waited_for(&self) -> bool {
@@ -112,18 +131,21 @@ impl Loaders {
     async fn load_wanted(&self) {
         let ids = self.users.take_wanted();
         if !ids.is_empty() {
+            self.count("users", ids.len());
             let found = self.read_model.users(&ids).await.map_err(|e| masked(&e));
             let found = found.map(|users| by_key(users, |user| user.user_id.clone()));
             self.users.deliver(ids, found);
         }
         let ids = self.orders.take_wanted();
         if !ids.is_empty() {
+            self.count("orders", ids.len());
             let found = self.read_model.orders(&ids).await.map_err(|e| masked(&e));
             let found = found.map(|orders| by_key(orders, |order| order.order_id.clone()));
             self.orders.deliver(ids, found);
         }
         let skus = self.inventory.take_wanted();
         if !skus.is_empty() {
+            self.count("inventory", skus.len());
             let found = self.read_model.inventory(&skus).await.map_err(|e| masked(&e));
             let found = found.map(|items| by_key(items, |item| item.sku.clone()));
             self.inventory.deliver(skus, found);
@@ -134,11 +156,13 @@ impl Loaders {
 
     /// A page of all users. Loaded at once: nothing else can be part of the statement.
     pub(super) async fn users_page(&self, page: &Page) -> Result<Vec<User>> {
+        self.count("users_page", 1);
         self.read_model.users_page(page).await.map_err(|e| masked(&e))
     }
 
     /// A page of all orders, likewise.
     pub(super) async fn orders_page(&self, status: Option<&OrderStatus>, page: &Page) -> Result<Vec<Order>> {
+        self.count("orders_page", 1);
         self.read_model.orders_page(status, page).await.map_err(|e| masked(&e))
     }
 
@@ -149,6 +173,7 @@ impl Loaders {
             by_limit.entry(limit).or_default().push(user);
         }
         for (limit, users) in by_limit {
+            self.count("recent_orders", users.len());
             let found = self.read_model.recent_orders(&users, limit).await;
             let found = found.map_err(|e| masked(&e)).map(|orders| by_user(orders, limit));
             let keys = users.into_iter().map(|user| (user, limit)).collect();
@@ -163,6 +188,7 @@ impl Loaders {
             by_page.entry(asked).or_default().push(user);
         }
         for (asked, users) in by_page {
+            self.count("orders_of_users", users.len());
             let found = self.read_model.orders_of_users(&users, asked.status.as_ref(), &asked.page).await;
             let found = found.map_err(|e| masked(&e)).map(|orders| by_user_and_page(orders, &asked));
             let keys = users.into_iter().map(|user| (user, asked.clone())).collect();

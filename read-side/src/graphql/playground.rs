@@ -3,15 +3,22 @@
 
 use axum::Router;
 use axum::response::Response;
+use axum::routing::get;
+
+use crate::http::page;
 
 /// The page, for a browser that asks for `/graphql`.
 pub(super) fn html() -> Response {
     imp::html()
 }
 
-/// What the page loads.
+/// The small editor at an address of its own, and what GraphiQL loads.
 pub(super) fn routes() -> Router {
-    imp::routes()
+    imp::routes().route("/graphql/editor", get(async || editor()))
+}
+
+fn editor() -> Response {
+    page(include_str!("playground.html"))
 }
 
 #[cfg(playground)]
@@ -60,10 +67,8 @@ mod imp {
     use axum::Router;
     use axum::response::Response;
 
-    use crate::http::page;
-
     pub(super) fn html() -> Response {
-        page(include_str!("playground.html"))
+        super::editor()
     }
 
     pub(super) fn routes() -> Router {

@@ -161,6 +161,7 @@ fn check_count(context: &Context<'_>, ids: &[ID]) -> Result<()> {
     Ok(())
 }
 
-fn parse_id<T>(id: &ID, parse: fn(&str) -> std::result::Result<T, InvalidId>) -> Result<T> {
+/// An id as REST takes it.
+pub(super) fn parse_id<T>(id: &ID, parse: fn(&str) -> std::result::Result<T, InvalidId>) -> Result<T> {
     parse(id).map_err(|error| invalid(format!("the id {error}; it must match [A-Za-z0-9._:@-]{{1,64}}")))
 }

@@ -6,12 +6,14 @@ use shared::event::{OrderItem, PaymentStatus};
 use shared::id::{OrderId, PaymentId, Sku, UserId};
 use shared::metrics::Metrics;
 use shared::mssql::{self, MssqlUrl, Param, Pool};
+use shared::text::OrderStatus;
 use shared::{Amount, ErrorClass, Timestamp, sql};
 use tiberius::Row;
 use tiberius::numeric::Numeric;
 use tokio::runtime::Handle;
 
-use super::{OpenError, ReadError};
+use super::{Checkpoints, OpenError, ReadError};
+use crate::page::{Direction, Page, Place};
 use crate::view::{InventoryItem, Items, Order, Payment, User};
 
 /// The tables, and the connections to them.
@@ -64,6 +66,83 @@ impl MssqlReadModel {
         self.query("recent_users", sql!("mssql/read_model/recent_users.sql"), vec![count(limit)], user).await
     }
 
+    pub(super) async fn user_with_orders(
+        &self,
+        id: &UserId,
+        limit: u32,
+    ) -> Result<Option<(User, Vec<Order>)>, ReadError> {
+        let sql = sql!("mssql/read_model/user_with_orders.sql");
+        let params = vec![Param::Text(id.to_string()), count(limit)];
+        let rows = self.query("user_with_orders", sql, params, user_with_order_line).await?;
+        let mut whose = None;
+        let lines = rows.into_iter().filter_map(|(user, line)| {
+            whose.get_or_insert(user);
+            line
+        });
+        let orders = folded(lines.collect())?;
+        Ok(whose.map(|user| (user, orders)))
+    }
+
+    pub(super) async fn users_page(&self, page: &Page) -> Result<Vec<User>, ReadError> {
+        let sql = by_direction(
+            page,
+            sql!("mssql/read_model/users_page_newest.sql"),
+            sql!("mssql/read_model/users_page_oldest.sql"),
+        );
+        self.query("users_page", sql, bounds(page), user).await
+    }
+
+    pub(super) async fn orders_page(
+        &self,
+        status: Option<&OrderStatus>,
+        page: &Page,
+    ) -> Result<Vec<Order>, ReadError> {
+        let mut params = bounds(page);
+        let sql = match status {
+            None => by_direction(
+                page,
+                sql!("mssql/read_model/orders_page_newest.sql"),
+                sql!("mssql/read_model/orders_page_oldest.sql"),
+            ),
+            Some(status) => {
+                params.push(Param::Text(status.as_str().to_owned()));
+                by_direction(
+                    page,
+                    sql!("mssql/read_model/orders_page_of_status_newest.sql"),
+                    sql!("mssql/read_model/orders_page_of_status_oldest.sql"),
+                )
+            }
+        };
+        folded(self.query("orders_page", sql, params, order_line).await?)
+    }
+
+    pub(super) async fn orders_of_users(
+        &self,
+        users: &[UserId],
+        status: Option<&OrderStatus>,
+        page: &Page,
+    ) -> Result<Vec<Order>, ReadError> {
+        let sql = by_direction(
+            page,
+            sql!("mssql/read_model/orders_of_users_newest.sql"),
+            sql!("mssql/read_model/orders_of_users_oldest.sql"),
+        );
+        let mut params = bounds(page);
+        params.push(Param::MaybeText(status.map(|status| status.as_str().to_owned())));
+        params.push(json(users));
+        folded(self.query("orders_of_users", sql, params, order_line).await?)
+    }
+
+    pub(super) async fn checkpoints(&self) -> Result<Checkpoints, ReadError> {
+        let sql = sql!("mssql/read_model/checkpoints.sql");
+        let rows = self.query("checkpoints", sql, Vec::new(), checkpoint).await?;
+        let mut checkpoints = Checkpoints::new();
+        for (topic, partition, next) in rows {
+            checkpoints.entry(topic).or_default().insert(partition, next);
+        }
+        Ok(checkpoints)
+    }
+
     pub(super) async fn inventory(&self, skus: &[Sku]) -> Result<Vec<InventoryItem>, ReadError> {
         let params = vec![json(skus)];
         self.query("inventory", sql!("mssql/read_model/inventory.sql"), params, inventory_item).await
@@ -100,6 +179,29 @@ struct Unreadable(&'static str);
 /// Many ids as the one parameter that `OPENJSON` takes apart.
 fn json(ids: &[impl serde::Serialize]) -> Param {
     Param::Text(serde_json::to_string(ids).expect("ids always serialise"))
+}
+
+/// A statement cannot have its order as a parameter.
+fn by_direction(page: &Page, newest: &'static str, oldest: &'static str) -> &'static str {
+    match page.direction {
+        Direction::NewestFirst => newest,
+        Direction::OldestFirst => oldest,
+    }
+}
+
+/// The first five parameters of a page: the older and the newer place, each as time and id, and the limit. Without a
+/// bound every row lies between: no id is empty, and none begins with the last character there is.
+fn bounds(page: &Page) -> Vec<Param> {
+    let place = |place: Option<&Place>, (time, id): (&str, &str)| match place {
+        Some(Place { time, id }) => {
+            let time = time.to_chrono().format("%Y-%m-%dT%H:%M:%S%.6f");
+            [time.to_string(), id.to_string()].map(Param::Text)
+        }
+        None => [time, id].map(|text| Param::Text(text.to_owned())),
+    };
+    let older = place(page.newer_than.as_ref(), ("0001-01-01T00:00:00.000000", ""));
+    let newer = place(page.older_than.as_ref(), ("9999-12-31T23:59:59.999999", "\u{ffff}"));
+    older.into_iter().chain(newer).chain([count(page.limit)]).collect()
 }
 
 fn count(limit: u32) -> Param {
@@ -142,6 +244,22 @@ fn order_line(row: &Row) -> Result<OrderLine, Unreadable> {
         payment: payment(row)?,
     };
     Ok(OrderLine { order, item: item(row)? })
+}
+
+fn user_with_order_line(row: &Row) -> Result<(User, Option<OrderLine>), Unreadable> {
+    // The outer join says with NULL that there is no order.
+    let has_order = text(row, "order_id")?.is_some();
+    Ok((user(row)?, has_order.then(|| order_line(row)).transpose()?))
+}
+
+fn checkpoint(row: &Row) -> Result<(Box<str>, i32, i64), Unreadable> {
+    let partition = row.try_get("partition_id").map_err(|_| Unreadable("partition_id"))?;
+    let next = row.try_get("next_offset").map_err(|_| Unreadable("next_offset"))?;
+    Ok((
+        parsed(row, "topic", |text| Some(text.into()))?,
+        partition.ok_or(Unreadable("partition_id"))?,
+        next.ok_or(Unreadable("next_offset"))?,
+    ))
 }
 
 /// A payment has a status, so NULL there is the outer join saying that there is none.

@@ -220,9 +220,9 @@ fn by_direction(page: &Page, newest: &'static str, oldest: &'static str) -> &'st
 /// bound every row lies between.
 fn bounds(page: &Page) -> (i64, &str, i64, &str, u32) {
     let (older, older_id) =
-        page.newer_than.as_ref().map_or((i64::MIN, ""), |place| (place.micros, &*place.id));
+        page.newer_than.as_ref().map_or((i64::MIN, ""), |place| (place.time.micros(), &*place.id));
     let (newer, newer_id) =
-        page.older_than.as_ref().map_or((i64::MAX, ""), |place| (place.micros, &*place.id));
+        page.older_than.as_ref().map_or((i64::MAX, ""), |place| (place.time.micros(), &*place.id));
     (older, older_id, newer, newer_id, page.limit)
 }
 

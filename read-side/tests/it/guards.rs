@@ -129,7 +129,7 @@ async fn introspection_as_editors_ask_it_is_answered_but_no_bomb_of_it() {
 fn with(change: impl FnOnce(&mut GraphqlConfig)) -> ReadSide {
     let mut config = GraphqlConfig::default();
     change(&mut config);
-    ReadSide::with(&config)
+    ReadSide::with(config)
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod access;
 mod consistency;
 mod graphql;
 mod guards;
+mod live;
 mod open;
 mod openapi;
 mod pages;

@@ -66,7 +66,7 @@ async fn where_documents_are_trusted_no_other_is_executed() {
     let queries = concat!(env!("CARGO_MANIFEST_DIR"), "/../graphql/queries");
     let trusted = TrustedDocuments::load(queries).unwrap();
     let config = GraphqlConfig { graphql_trusted_documents: Some(trusted), ..GraphqlConfig::default() };
-    let read_side = ReadSide::with(&config);
+    let read_side = ReadSide::with(config);
     let text = std::fs::read_to_string(format!("{queries}/user_with_orders.graphql")).unwrap();
     for (query, hash) in [
         (Some(text.as_str()), None),

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::response::Response;
 use read_side::config::GraphqlConfig;
 use read_side::{ReadConfig, ReadModel};
+use shared::change_feed::ChangeFeed;
 use shared::metrics::Metrics;
 use shared::settings::ReadModelUrl;
 use shared::sqlite::{READ_MODEL_SCHEMA, Synchronous, migrate, open_writer};
@@ -17,6 +19,8 @@ use tower::ServiceExt;
 pub(crate) struct ReadSide {
     router: Router,
     pub(crate) metrics: Metrics,
+    /// Tells the subscriptions what changes.
+    pub(crate) feed: ChangeFeed,
     directory: TempDir,
 }
 
@@ -41,26 +45,45 @@ impl ReadSide {
     }
 
     /// With other settings of GraphQL than those that nobody has set.
-    pub(crate) fn with(config: &GraphqlConfig) -> Self {
-        Self::reading(&ReadConfig { graphql: config.clone(), ..ReadConfig::default() })
+    pub(crate) fn with(graphql: GraphqlConfig) -> Self {
+        Self::reading(&ReadConfig { graphql, ..ReadConfig::default() })
     }
 
     /// With other settings than those that nobody has set.
     pub(crate) fn reading(config: &ReadConfig) -> Self {
+        let feed = ChangeFeed::in_process();
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("read-model.db");
         drop(database(&path, include_str!("seed.sql")));
         let metrics = Metrics::new();
         let read_model = ReadModel::open(&ReadModelUrl::Sqlite(path), metrics.clone()).unwrap();
-        Self { router: read_side::http::router(read_model, config, &metrics), metrics, directory }
+        Self {
+            router: read_side::http::router(read_model, config, Some(feed.clone()), &metrics),
+            metrics,
+            feed,
+            directory,
+        }
+    }
+
+    /// Serves on a port of its own until the test is over, and says where: host and port.
+    pub(crate) async fn serve(&self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(axum::serve(listener, self.router.clone()).into_future());
+        address
     }
 
     pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("read-model.db")
     }
 
+    /// The answer before its body has come.
+    pub(crate) async fn open(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.open(request).await;
         let (parts, body) = response.into_parts();
         Answer {
             status: parts.status,

@@ -191,7 +191,7 @@ async fn null_is_the_same_as_nothing() {
 #[tokio::test]
 async fn without_an_editor_a_browser_gets_a_problem() {
     let read_side =
-        ReadSide::with(&GraphqlConfig { graphql_editor: Offered::Off, ..GraphqlConfig::default() });
+        ReadSide::with(GraphqlConfig { graphql_editor: Offered::Off, ..GraphqlConfig::default() });
     let request = Request::get("/graphql").header(header::ACCEPT, "text/html,*/*;q=0.8").body(Body::empty());
     read_side.send(request.unwrap()).await.assert_problem(400, &["query is missing"]);
 }

@@ -8,13 +8,13 @@ use axum::http::header;
 use axum::routing::get;
 use serde_json::Value;
 pub use utoipa::openapi::OpenApi;
-use utoipa::openapi::path::{
-    HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem,
-};
+pub use utoipa::openapi::path::HttpMethod;
+use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{Schema, Type};
 use utoipa::openapi::{
-    ContentBuilder, InfoBuilder, License, ObjectBuilder, OpenApiBuilder, Ref, RefOr, Required, Response, ResponseBuilder,
+    ContentBuilder, InfoBuilder, License, ObjectBuilder, OpenApiBuilder, Ref, RefOr, Required, Response,
+    ResponseBuilder,
 };
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
@@ -49,9 +49,9 @@ impl Described {
         Self { method: HttpMethod::Get, path, tag, summary, query: &[], takes: None, gives: (200, media) }
     }
 
-    /// A `DELETE` that gives 200 and JSON.
-    pub fn delete(path: &'static str, tag: &'static str, summary: &'static str) -> Self {
-        Self { method: HttpMethod::Delete, ..Self::get(path, tag, JSON, summary) }
+    /// Another method that takes no body and gives 200 and JSON.
+    pub fn bare(method: HttpMethod, path: &'static str, tag: &'static str, summary: &'static str) -> Self {
+        Self { method, ..Self::get(path, tag, JSON, summary) }
     }
 
     /// With these parameters of the query.

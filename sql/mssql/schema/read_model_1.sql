@@ -38,6 +38,8 @@ BEGIN
         INCLUDE (amount, currency, status);
     -- The last orders of all.
     CREATE INDEX ix_orders_recent ON dbo.orders (placed_at DESC, order_id DESC);
+    -- The last orders of a status.
+    CREATE INDEX ix_orders_of_status ON dbo.orders (status, placed_at DESC, order_id DESC);
 END;
 
 -- The lines of an order are those of one version of it: occurred_at and event_id are those of the order's row.

@@ -2,7 +2,7 @@
 //! spelling, so what they take is described here in the spelling that we recommend.
 
 use serde_json::{Map, Value, json};
-use shared::http::openapi::{Described, OpenApi, describe, document};
+use shared::http::openapi::{Described, HttpMethod, OpenApi, describe, document};
 
 const JSON: &str = "application/json";
 
@@ -76,30 +76,26 @@ fn dead_letters() -> [Described; 6] {
             .query(&["limit", "offset", "type", "reason", "event_id", "from", "to"]),
         get("/api/v1/dlq/messages/{id}", "A dead letter with its payload and what went wrong"),
         get("/api/v1/dlq/stats", "How many there are, by reason and type"),
-        Described::delete("/api/v1/dlq/clear", "dead letters", "Discard all of them").query(&["confirm"]),
+        Described::bare(HttpMethod::Delete, "/api/v1/dlq/clear", "dead letters", "Discard all of them")
+            .query(&["confirm"]),
         post("/api/v1/replay", replay, "Send letters through the log again"),
-        post("/api/v1/replay/batch", replay_time, "Send the letters of a range of time through the log again"),
+        post(
+            "/api/v1/replay/batch",
+            replay_time,
+            "Send the letters of a range of time through the log again",
+        ),
     ]
 }
 
 fn circuit_breaker() -> [Described; 2] {
+    let route = |method, path, summary| Described::bare(method, path, "circuit breaker", summary);
     [
-        Described::get(
+        route(
+            HttpMethod::Get,
             "/api/v1/circuit-breaker/status",
-            "circuit breaker",
-            JSON,
             "Whether the store is given work, and why not",
         ),
-        Described {
-            takes: None,
-            ..Described::post(
-                "/api/v1/circuit-breaker/reset",
-                "circuit breaker",
-                Value::Null,
-                200,
-                "Close the circuit breaker by hand",
-            )
-        },
+        route(HttpMethod::Post, "/api/v1/circuit-breaker/reset", "Close the circuit breaker by hand"),
     ]
 }
 

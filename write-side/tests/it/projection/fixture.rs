@@ -15,7 +15,7 @@ use crate::world;
 /// Where the tables are.
 enum Tables {
     Sqlite(TempDir),
-    Mssql(Database),
+    Mssql(Box<Database>),
 }
 
 pub(crate) struct Store {
@@ -37,7 +37,11 @@ impl Store {
     pub(crate) fn mssql() -> Option<Self> {
         let database = Database::create()?;
         let projection = MssqlProjection::over(&database.url(), database.runtime().handle().clone());
-        Some(Self { tables: Tables::Mssql(database), projection: Projection::Mssql(projection), from: None })
+        Some(Self {
+            tables: Tables::Mssql(Box::new(database)),
+            projection: Projection::Mssql(projection),
+            from: None,
+        })
     }
 
     pub(crate) fn apply(&mut self, events: &[Envelope]) -> Applied {

@@ -1,0 +1,374 @@
+//! Subscriptions over WebSocket and server-sent events: what they show, and how clients that break the rules are cut.
+
+use std::time::{Duration, Instant};
+
+use async_graphql::futures_util::{SinkExt, StreamExt};
+use axum::body::Body;
+use axum::http::{Request, header};
+use prometheus::IntGauge;
+use read_side::ReadModel;
+use read_side::config::GraphqlConfig;
+use read_side::watchers::{Told, Topic, Watchers};
+use serde_json::{Value, json};
+use shared::change::{ChangedOrder, Changes};
+use shared::change_feed::ChangeFeed;
+use shared::id::{OrderId, Sku, UserId};
+use shared::metrics::Metrics;
+use shared::settings::ReadModelUrl;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use crate::seed::{ReadSide, database};
+
+/// A machine under load may be slow.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A client of graphql-transport-ws.
+struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Client {
+    async fn connect(address: &str, protocol: &str, origin: Option<&str>) -> Result<Self, Error> {
+        let mut request = format!("ws://{address}/graphql").into_client_request().unwrap();
+        if !protocol.is_empty() {
+            request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
+        }
+        if let Some(origin) = origin {
+            request.headers_mut().insert("origin", origin.parse().unwrap());
+        }
+        tokio_tungstenite::connect_async(request).await.map(|(socket, _)| Self(socket))
+    }
+
+    /// Connected, but not introduced.
+    async fn silent(address: &str) -> Self {
+        Self::connect(address, "graphql-transport-ws", None).await.unwrap()
+    }
+
+    async fn introduced(address: &str) -> Self {
+        let mut client = Self::silent(address).await;
+        client.say(&json!({"type": "connection_init", "payload": {}})).await;
+        assert_eq!(client.hear().await, json!({"type": "connection_ack"}));
+        client
+    }
+
+    async fn say(&mut self, message: &Value) {
+        self.0.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    async fn subscribe(&mut self, id: &str, query: &str) {
+        self.say(&json!({"type": "subscribe", "id": id, "payload": {"query": query}})).await;
+    }
+
+    /// The next message that is no ping of the transport.
+    async fn hear(&mut self) -> Value {
+        loop {
+            let heard = tokio::time::timeout(DEADLINE, self.0.next()).await.unwrap();
+            match heard.unwrap().unwrap() {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// The code that the socket is closed with.
+    async fn closed(&mut self) -> u16 {
+        loop {
+            let heard = tokio::time::timeout(DEADLINE, self.0.next()).await.unwrap();
+            match heard.unwrap().unwrap() {
+                Message::Close(Some(frame)) => return frame.code.into(),
+                Message::Close(None) => return 0,
+                _ => {}
+            }
+        }
+    }
+}
+
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what} within {DEADLINE:?}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+async fn until_open(gauge: &IntGauge, count: i64) {
+    until("open", || gauge.get() == count).await;
+}
+
+fn orders(ids: &[(&str, Option<&str>)]) -> Changes {
+    let order = |(id, user): &(&str, Option<&str>)| ChangedOrder {
+        order_id: OrderId::parse(id).unwrap(),
+        user_id: user.map(|user| UserId::parse(user).unwrap()),
+    };
+    Changes { orders: ids.iter().map(order).collect(), ..Changes::default() }
+}
+
+fn inventory(sku: &str) -> Changes {
+    Changes { inventory: vec![Sku::parse(sku).unwrap()], ..Changes::default() }
+}
+
+impl ReadSide {
+    /// Changes rows and tells of it, as the projector does.
+    fn change(&self, rows: &str, changes: Changes) {
+        drop(database(&self.path(), rows));
+        self.feed.publish(|| vec![changes]);
+    }
+}
+
+const SETTLE: &str =
+    "INSERT INTO payments VALUES ('invoice-6', 'p-6', 9900, 'EUR', NULL, 'SETTLED', 1, 1, 'p-6')
+    ON CONFLICT DO NOTHING";
+
+#[tokio::test]
+async fn what_changes_is_shown_as_it_stands() {
+    let read_side = ReadSide::seeded();
+    let address = read_side.serve().await;
+    let mut client = Client::introduced(&address).await;
+    client
+        .subscribe(
+            "a",
+            "subscription { orderChanged(id: \"invoice-6\") { orderId payment { status } user { name } } }",
+        )
+        .await;
+    client.subscribe("b", "subscription { userOrders(userId: \"customer-2\") { orderId } }").await;
+    client.subscribe("c", "subscription { inventoryChanged(sku: \"track-3\") { quantity } }").await;
+    until_open(&read_side.metrics.graphql_subscriptions, 3).await;
+
+    // Others' orders are not shown, nor what cannot be seen yet.
+    read_side.change("", orders(&[("invoice-20", Some("customer-59")), ("invoice-88", None)]));
+    // A payment does not know whose it is.
+    read_side.change(SETTLE, orders(&[("invoice-6", None)]));
+    let mut heard = [client.hear().await, client.hear().await];
+    heard.sort_by_key(|message| message["id"].to_string());
+    let order =
+        json!({"orderId": "invoice-6", "payment": {"status": "SETTLED"}, "user": {"name": "Leonie Köhler"}});
+    assert_eq!(heard[0], json!({"type": "next", "id": "a", "payload": {"data": {"orderChanged": order}}}));
+    assert_eq!(
+        heard[1],
+        json!({"type": "next", "id": "b", "payload": {"data": {"userOrders": {"orderId": "invoice-6"}}}})
+    );
+    for quantity in [7, 8] {
+        let rows = format!("UPDATE inventory SET quantity = {quantity} WHERE sku = 'track-3'");
+        read_side.change(&rows, inventory("track-3"));
+        assert_eq!(client.hear().await["payload"]["data"]["inventoryChanged"]["quantity"], quantity);
+    }
+    // What may have been missed is read again where that is possible, else the client is told.
+    read_side.change("", Changes { truncated: true, ..Changes::default() });
+    let mut heard = [client.hear().await, client.hear().await, client.hear().await];
+    heard.sort_by_key(|message| message["id"].to_string());
+    assert_eq!(heard.each_ref().map(|message| message["type"].as_str().unwrap()), ["next", "error", "next"]);
+    assert_eq!(heard[1]["payload"][0]["extensions"]["code"], "CHANGES_MISSED");
+
+    client.say(&json!({"type": "complete", "id": "a"})).await;
+    until_open(&read_side.metrics.graphql_subscriptions, 1).await;
+    drop(client);
+    until_open(&read_side.metrics.graphql_subscriptions, 0).await;
+    until_open(&read_side.metrics.graphql_sockets, 0).await;
+}
+
+#[tokio::test]
+async fn queries_run_on_a_socket_and_pass_the_same_guards() {
+    let read_side =
+        ReadSide::with(GraphqlConfig { graphql_subscriptions_max: 1, ..GraphqlConfig::default() });
+    let mut client = Client::introduced(&read_side.serve().await).await;
+    client.subscribe("q", "{ user(id: \"customer-60\") { name } }").await;
+    let name = json!({"data": {"user": {"name": "山田 🌸 \"Yuki\""}}});
+    assert_eq!(client.hear().await, json!({"type": "next", "id": "q", "payload": name}));
+    assert_eq!(client.hear().await, json!({"type": "complete", "id": "q"}));
+
+    client.say(&json!({"type": "ping", "payload": {"a": 1}})).await;
+    assert_eq!(client.hear().await, json!({"type": "pong"}));
+    client.say(&json!({"type": "complete", "id": "nothing"})).await;
+
+    let cycle = "{ ...A } fragment A on Query { ...A }";
+    let two =
+        "subscription { a: orderChanged(id: \"a\") { orderId } b: orderChanged(id: \"b\") { orderId } }";
+    for (query, code) in [
+        (cycle, "FRAGMENT_CYCLE"),
+        ("subscription { nothing }", "GRAPHQL_VALIDATION_FAILED"),
+        ("subscription { orderChanged(id: \"a b\") { orderId } }", "INVALID_VALUE"),
+        (two, "GRAPHQL_VALIDATION_FAILED"),
+        ("{", "GRAPHQL_PARSE_FAILED"),
+    ] {
+        client.subscribe("x", query).await;
+        let heard = client.hear().await;
+        assert_eq!((&heard["type"], &heard["id"]), (&json!("error"), &json!("x")), "{heard}");
+        assert_eq!(heard["payload"][0]["extensions"]["code"], code, "{heard}");
+    }
+
+    client.subscribe("one", "subscription { orderChanged(id: \"a\") { orderId } }").await;
+    client.subscribe("two", "subscription { orderChanged(id: \"a\") { orderId } }").await;
+    let heard = client.hear().await;
+    assert_eq!(heard["payload"][0]["extensions"]["code"], "TOO_MANY_SUBSCRIPTIONS");
+    assert_eq!(read_side.metrics.db_operations("orders"), 0);
+}
+
+#[tokio::test]
+async fn who_breaks_the_protocol_is_told_how() {
+    let read_side = ReadSide::seeded();
+    let address = read_side.serve().await;
+    let init = || Message::text(r#"{"type":"connection_init"}"#);
+    let subscribe = || {
+        let query = "subscription { orderChanged(id: \"a\") { orderId } }";
+        Message::text(json!({"type": "subscribe", "id": "a", "payload": {"query": query}}).to_string())
+    };
+    let text = |text: &str| Message::text(text.to_owned());
+    for (messages, code) in [
+        (vec![text("nonsense")], 4400),
+        (vec![text("[]")], 4400),
+        (vec![text(r#"{"type":"what"}"#)], 4400),
+        (vec![Message::binary(vec![1, 2])], 4400),
+        (vec![init(), text(r#"{"type":"subscribe","payload":{"query":"{a}"}}"#)], 4400),
+        (vec![init(), text(r#"{"type":"subscribe","id":"a"}"#)], 4400),
+        (vec![init(), text(r#"{"type":"subscribe","id":"","payload":{"query":"{a}"}}"#)], 4400),
+        (vec![init(), text(r#"{"type":"subscribe","id":"a","payload":{"query":5}}"#)], 4400),
+        (vec![init(), text(r#"{"type":"subscribe","id":"a","payload":["{a}",null,null,null]}"#)], 4400),
+        (vec![init(), text(r#"{"type":"subscribe","id":"a","payload":{}}"#)], 4400),
+        (vec![subscribe()], 4401),
+        (vec![init(), subscribe(), subscribe()], 4409),
+        (vec![init(), init()], 4429),
+    ] {
+        let mut client = Client::silent(&address).await;
+        for message in messages.clone() {
+            client.0.send(message).await.unwrap();
+        }
+        assert_eq!(client.closed().await, code, "{messages:?}");
+    }
+    let mut stranger = Client::connect(&address, "", None).await.unwrap();
+    assert_eq!(stranger.closed().await, 4406);
+    until_open(&read_side.metrics.graphql_sockets, 0).await;
+}
+
+#[tokio::test]
+async fn who_stays_silent_is_cut() {
+    let config = GraphqlConfig {
+        graphql_socket_init: Duration::from_millis(20),
+        graphql_socket_keep_alive: Duration::from_millis(20),
+        ..GraphqlConfig::default()
+    };
+    let read_side = ReadSide::with(config);
+    let address = read_side.serve().await;
+    let mut silent = Client::silent(&address).await;
+    assert_eq!(silent.closed().await, 4408);
+    // Pings are answered only by who reads them.
+    let deaf = Client::introduced(&address).await;
+    until_open(&read_side.metrics.graphql_sockets, 0).await;
+    drop(deaf);
+}
+
+#[tokio::test]
+async fn sockets_are_bounded_and_opened_by_own_pages_only() {
+    let config = GraphqlConfig {
+        graphql_sockets_max: 2,
+        graphql_origins: vec!["https://shop.example".to_owned()],
+        ..GraphqlConfig::default()
+    };
+    let read_side = ReadSide::with(config);
+    let address = read_side.serve().await;
+    let connect = async |origin: Option<&str>| {
+        Client::connect(&address, "graphql-transport-ws", origin).await.map_err(|error| match error {
+            Error::Http(response) => response.status().as_u16(),
+            other => panic!("{other}"),
+        })
+    };
+    assert_eq!(connect(Some("https://evil.example")).await.err(), Some(403));
+    assert_eq!(connect(Some("null")).await.err(), Some(403));
+    let own = connect(Some(&format!("http://{address}"))).await.unwrap();
+    let _trusted = connect(Some("https://shop.example")).await.unwrap();
+    assert_eq!(connect(None).await.err(), Some(503));
+    drop(own);
+    until_open(&read_side.metrics.graphql_sockets, 1).await;
+    connect(None).await.unwrap();
+}
+
+#[tokio::test]
+async fn many_subscriptions_are_told_together() {
+    let read_side = ReadSide::seeded();
+    let address = read_side.serve().await;
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        let mut client = Client::introduced(&address).await;
+        for id in 0..20 {
+            client
+                .subscribe(
+                    &id.to_string(),
+                    "subscription { inventoryChanged(sku: \"track-3\") { quantity } }",
+                )
+                .await;
+        }
+        clients.push(client);
+    }
+    until_open(&read_side.metrics.graphql_subscriptions, 200).await;
+    read_side.change("UPDATE inventory SET quantity = 7 WHERE sku = 'track-3'", inventory("track-3"));
+    for client in &mut clients {
+        for _ in 0..20 {
+            assert_eq!(client.hear().await["payload"]["data"]["inventoryChanged"]["quantity"], 7);
+        }
+    }
+    drop(clients);
+    until_open(&read_side.metrics.graphql_subscriptions, 0).await;
+}
+
+#[tokio::test]
+async fn events_are_sent_to_who_accepts_them() {
+    let read_side = ReadSide::seeded();
+    let query = "subscription%7BinventoryChanged(sku:%22track-3%22)%7Bquantity%7D%7D";
+    let request = Request::get(format!("/graphql?query={query}"))
+        .header(header::ACCEPT, "text/event-stream")
+        .body(Body::empty());
+    let response = read_side.open(request.unwrap()).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+    let mut body = response.into_body().into_data_stream();
+    until_open(&read_side.metrics.graphql_subscriptions, 1).await;
+    read_side.change("UPDATE inventory SET quantity = 7 WHERE sku = 'track-3'", inventory("track-3"));
+    let event = tokio::time::timeout(DEADLINE, body.next()).await.unwrap().unwrap().unwrap();
+    let event = std::str::from_utf8(&event).unwrap();
+    assert!(event.contains("event: next\n"), "{event}");
+    assert!(event.contains(r#"data: {"data":{"inventoryChanged":{"quantity":7}}}"#), "{event}");
+    drop(body);
+    until_open(&read_side.metrics.graphql_subscriptions, 0).await;
+    until_open(&read_side.metrics.graphql_sockets, 0).await;
+
+    let request = Request::post("/graphql")
+        .header(header::ACCEPT, "text/event-stream")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(r#"{"query":"{ __typename }"}"#));
+    let answer = read_side.send(request.unwrap()).await;
+    assert!(answer.text().contains(r#"data: {"data":{"__typename":"Query"}}"#), "{}", answer.text());
+    assert!(answer.text().contains("event: complete"), "{}", answer.text());
+    let answer =
+        read_side.query("subscription { inventoryChanged(sku: \"a\") { quantity } }", json!({})).await;
+    assert_eq!(answer.status, 400, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn who_watches_many_rows_and_does_not_read_is_dropped() {
+    let read_side = ReadSide::seeded();
+    let metrics = Metrics::new();
+    let read_model = ReadModel::open(&ReadModelUrl::Sqlite(read_side.path()), metrics).unwrap();
+    let feed = ChangeFeed::in_process();
+    let watchers = Watchers::new(feed.clone(), read_model);
+    let mut of_user = watchers.watch(Topic::OrdersOf(UserId::parse("customer-2").unwrap()));
+    let mut of_row = watchers.watch(Topic::Order(OrderId::parse("invoice-1").unwrap()));
+    for _ in 0..500 {
+        feed.publish(|| vec![orders(&[("invoice-1", Some("customer-2"))])]);
+    }
+    // The last of all; once it is told, so is everything before it.
+    let mut last = watchers.watch(Topic::Inventory(Sku::parse("track-3").unwrap()));
+    feed.publish(|| vec![inventory("track-3")]);
+    assert_eq!(last.next().await, Some(Told::Row));
+    let mut told = 0;
+    while let Some(what) = of_user.next().await {
+        assert_eq!(what, Told::Order(OrderId::parse("invoice-1").unwrap()));
+        told += 1;
+    }
+    assert_eq!(told, 256);
+    assert_eq!(
+        of_row.next().await,
+        Some(Told::Row),
+        "one row is read as it stands, however often it changed"
+    );
+}

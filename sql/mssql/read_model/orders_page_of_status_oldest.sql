@@ -1,0 +1,16 @@
+-- The same as orders_page_oldest.sql, but only orders of status @P6: one range of ix_orders_of_status, however rare the
+-- status is.
+SELECT o.order_id, o.user_id, o.amount, o.currency, o.status, o.placed_at,
+    p.status AS payment_status, p.payment_id, p.amount AS paid, p.currency AS paid_in, p.method, p.settled_at,
+    i.sku, i.quantity, i.unit_price
+FROM (
+    SELECT TOP (@P5) r.order_id, r.user_id, r.amount, r.currency, r.status, r.placed_at
+    FROM dbo.orders AS r
+    WHERE r.status = @P6
+        AND r.placed_at >= CAST(@P1 AS DATETIME2(6)) AND (r.placed_at > CAST(@P1 AS DATETIME2(6)) OR r.order_id > @P2)
+        AND r.placed_at <= CAST(@P3 AS DATETIME2(6)) AND (r.placed_at < CAST(@P3 AS DATETIME2(6)) OR r.order_id < @P4)
+    ORDER BY r.placed_at ASC, r.order_id ASC
+) AS o
+LEFT JOIN dbo.payments AS p ON p.order_id = o.order_id
+LEFT JOIN dbo.order_items AS i ON i.order_id = o.order_id
+ORDER BY o.placed_at ASC, o.order_id ASC, i.line_no;
