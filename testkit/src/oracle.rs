@@ -39,7 +39,7 @@ struct Expected<'a> {
 struct Stock<'a> {
     quantity: i64,
     report: Option<(i64, &'a str, i64)>,
-    updated_at: i64,
+    updated_at: Option<i64>,
 }
 
 fn version(envelope: &Envelope) -> (i64, &str) {
@@ -86,7 +86,7 @@ impl<'a> Expected<'a> {
         let stock = self.inventory.entry(adjustment.sku.as_str()).or_default();
         stock.quantity += adjustment.delta;
         stock.report = stock.report.max(adjustment.reported_quantity.map(|quantity| (at, id, quantity)));
-        stock.updated_at = stock.updated_at.max(at);
+        stock.updated_at = stock.updated_at.max(Some(at));
     }
 
     fn rows(self) -> Vec<String> {
@@ -94,6 +94,7 @@ impl<'a> Expected<'a> {
             let Stock { quantity, report, updated_at } = stock;
             let report =
                 report.map_or("- | - | -".to_owned(), |(at, by, said)| format!("{said} | {at} | {by}"));
+            let updated_at = updated_at.expect("an entry is an adjustment");
             format!("inventory | {sku} | {quantity} | {report} | {updated_at}")
         });
         let users = self.users.into_values().map(|(_, row)| row);

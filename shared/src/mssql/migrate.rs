@@ -48,10 +48,9 @@ pub async fn migrate(url: &MssqlUrl) -> Result<Migrated, MssqlError> {
     connection.run(crate::sql!("mssql/schema/unlock.sql"), Vec::new(), TIMEOUT).await?;
     if !snapshot {
         tracing::warn!(
-            "READ_COMMITTED_SNAPSHOT is off in {}, so reads wait for the projector; with nobody else connected run: \
-             ALTER DATABASE [{}] SET READ_COMMITTED_SNAPSHOT ON",
+            "READ_COMMITTED_SNAPSHOT is off in {}, so reads wait for the projector; turn it on with ALTER DATABASE \
+             while nobody else is connected",
             url.name(),
-            url.database
         );
     }
     Ok(Migrated { made_database, steps, snapshot })
