@@ -128,8 +128,10 @@ fn open_write_side(
 ) -> anyhow::Result<(EventLog, Projector)> {
     let log_settings = settings.log.settings();
     let log = EventLog::open(&settings.event_log(), &log_settings).map_err(usage)?;
-    let projection = open_projection(&settings.read_model())?.0;
-    let projector = Projector::new(&log, projection, settings.projector.settings(), metrics.clone())?;
+    let read_model = settings.read_model();
+    let projection = open_projection(&read_model)?.0;
+    let projector =
+        Projector::new(&log, projection, settings.projector.settings(&read_model), metrics.clone())?;
     let projector = projector.telling(feed.clone());
     Ok((log, projector))
 }

@@ -11,6 +11,7 @@ mod scarcity;
 mod settings;
 mod shutdown;
 mod soak;
+mod sql_server;
 mod store;
 mod story;
 mod tree;
