@@ -61,8 +61,9 @@ impl Database {
         let sql: &'static str = Box::leak(sql.to_owned().into_boxed_str());
         self.runtime.block_on(async {
             let rows = Pool::new(url, 1).query(sql, Vec::new()).await.unwrap();
-            let line =
-                |row: tiberius::Row| row.into_iter().map(|data| cell(&data)).collect::<Vec<_>>().join(" | ");
+            let line = |row: shared::mssql::Row| {
+                row.into_driver().into_iter().map(|data| cell(&data)).collect::<Vec<_>>().join(" | ")
+            };
             rows.into_iter().map(line).collect()
         })
     }
