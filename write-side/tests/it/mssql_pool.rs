@@ -20,7 +20,9 @@ async fn warm(peer: &TdsPeer) -> Pool {
     let read = || pool.read(READ, Vec::new());
     while peer.open_connections() < 4 {
         let (a, b, c, d) = tokio::join!(read(), read(), read(), read());
-        [a, b, c, d].map(Result::unwrap);
+        for result in [a, b, c, d] {
+            result.unwrap();
+        }
     }
     pool
 }
