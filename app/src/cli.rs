@@ -156,7 +156,7 @@ pub enum Command {
     /// Send events: from a file, or made up at a steady rate
     Produce(ProduceArgs),
     /// Review what could not be projected
-    #[command(subcommand)]
+    #[command(subcommand, after_help = letters::EXAMPLES)]
     DeadLetters(LettersCommand),
     /// Bring the read model's schema up to date
     Migrate,
