@@ -59,7 +59,7 @@ pub struct Settings {
     pub wait_for: Duration,
 
     /// Redis, where dead letters are mirrored and changes are told: redis://[user:password@]host[:port][/db], or
-    /// rediss:// for TLS [default: none, and everything works without]
+    /// rediss:// for TLS, with SSL_CERT_FILE for an authority of one's own [default: none, and everything works without]
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true, global = true)]
     pub redis_url: Option<RedisUrl>,
 
