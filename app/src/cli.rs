@@ -60,7 +60,7 @@ pub struct Settings {
     pub wait_for: Duration,
 
     /// Redis, where dead letters are mirrored and changes are told: redis://[user:password@]host[:port][/db], or
-    /// rediss:// for TLS [default: none, and everything works without]
+    /// rediss:// for TLS, with SSL_CERT_FILE for an authority of one's own [default: none, and everything works without]
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true, global = true)]
     pub redis_url: Option<RedisUrl>,
 
@@ -157,7 +157,7 @@ pub enum Command {
     /// Send events: from a file, or made up at a steady rate
     Produce(ProduceArgs),
     /// Review what could not be projected
-    #[command(subcommand)]
+    #[command(subcommand, after_help = letters::EXAMPLES)]
     DeadLetters(LettersCommand),
     /// Bring the read model's schema up to date
     Migrate,
