@@ -36,6 +36,7 @@ pub struct Cli {
 
 /// Settings of every command. Each can be given as an argument, as an environment variable, or in a file `.env`.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Parts, for every command")]
 pub struct Settings {
     /// Folder of the embedded event log and read model
     #[arg(long, env = "DATA_DIR", value_name = "DIR", default_value = "./data", global = true)]
@@ -59,7 +60,7 @@ pub struct Settings {
     pub wait_for: Duration,
 
     /// Redis, where dead letters are mirrored and changes are told: redis://[user:password@]host[:port][/db], or
-    /// rediss:// for TLS [default: none, and everything works without]
+    /// rediss:// for TLS, with SSL_CERT_FILE for an authority of one's own [default: none, and everything works without]
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true, global = true)]
     pub redis_url: Option<RedisUrl>,
 
@@ -76,7 +77,7 @@ pub struct Settings {
     pub log_level: String,
 
     /// Whether a new, empty data folder is filled with the sample shop
-    #[arg(long, env = "SAMPLE", value_name = "ON", value_enum, default_value_t = Switch::On, global = true)]
+    #[arg(long, env = "SAMPLE", value_name = "on|off", hide_possible_values = true, value_enum, default_value_t = Switch::On, global = true)]
     pub sample: Switch,
 
     /// The same as --sample off
@@ -156,7 +157,7 @@ pub enum Command {
     /// Send events: from a file, or made up at a steady rate
     Produce(ProduceArgs),
     /// Review what could not be projected
-    #[command(subcommand)]
+    #[command(subcommand, after_help = letters::EXAMPLES)]
     DeadLetters(LettersCommand),
     /// Bring the read model's schema up to date
     Migrate,

@@ -138,6 +138,16 @@ impl Broker {
         &self.address
     }
 
+    /// Where it speaks TLS and wants a password, and the properties of a client that may in.
+    pub fn secure(&self) -> (String, String) {
+        let told = std::fs::read_to_string(self.dir.path().join("secure.env")).unwrap();
+        let value = |name: &str| {
+            let line = told.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim_matches('\'').to_owned()
+        };
+        (value("KAFKA_BROKERS="), value("KAFKA_PROPERTIES="))
+    }
+
     /// Ends it as a crash would.
     pub fn kill(&self) {
         script("kill", self.dir.path(), None);

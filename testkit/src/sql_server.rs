@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Once};
 
-use shared::mssql::{Encryption, MssqlError, MssqlUrl, Pool, migrate};
+use shared::mssql::{Encryption, MssqlError, MssqlUrl, Pool, Row, migrate};
 use shared::settings::ReadModelUrl;
 use tiberius::ColumnData;
 use tokio::runtime::Runtime;
@@ -81,7 +81,7 @@ impl Database {
         let sql: &'static str = Box::leak(sql.to_owned().into_boxed_str());
         let rows = self.runtime.block_on(async { Pool::new(url, 1).query(sql, Vec::new()).await })?;
         let line =
-            |row: tiberius::Row| row.into_iter().map(|data| cell(&data)).collect::<Vec<_>>().join(" | ");
+            |row: Row| row.into_driver().into_iter().map(|data| cell(&data)).collect::<Vec<_>>().join(" | ");
         Ok(rows.into_iter().map(line).collect())
     }
 }

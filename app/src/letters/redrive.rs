@@ -60,9 +60,14 @@ async fn named(
             }
         }
         Err(owned) => {
-            let owner = Owner::new(settings, owned);
+            let owner = Owner::new(settings, owned)?;
             for ids in ids.chunks(REQUEST_LETTERS_MAX as usize) {
-                println!("{}", owner.replay(&json!({ "ids": ids })).await?);
+                let answer =
+                    owner.replay(&json!({ "ids": ids, "max_messages": REQUEST_LETTERS_MAX })).await?;
+                for letter in answer["redriven"].as_array().into_iter().flatten() {
+                    let text = |name: &str| letter[name].as_str().unwrap_or_default();
+                    println!("{} redriven to {}", text("id"), text("position"));
+                }
             }
         }
     }
@@ -98,7 +103,7 @@ async fn matching(
             let sent = redrive_matching(letters, &log, filter, max, |batch| bar.inc(batch.len() as u64));
             sent.await.map_err(anyhow::Error::from)
         }
-        Err(owned) => through_owner(&Owner::new(settings, owned), filter, max, &bar).await,
+        Err(owned) => through_owner(&Owner::new(settings, owned)?, filter, max, &bar).await,
     };
     let sent = bar.position();
     bar.finish_and_clear();
@@ -123,7 +128,7 @@ async fn through_owner(
     let mut left = max;
     while left > 0 {
         let body = json!({ "filter": filter, "max_messages": left.min(REQUEST_LETTERS_MAX) });
-        let answer: Value = serde_json::from_str(&owner.replay(&body).await?)?;
+        let answer = owner.replay(&body).await?;
         let count = answer["count"].as_u64().unwrap_or_default();
         bar.inc(count);
         left = left.saturating_sub(u32::try_from(count)?);
@@ -144,16 +149,22 @@ struct Owner {
 }
 
 impl Owner {
-    fn new(settings: &Settings, owned: impl std::fmt::Display) -> Self {
-        Self {
-            client: reqwest::Client::new(),
-            url: format!("http://{}/api/v1/replay", settings.commands.command_addr),
+    fn new(settings: &Settings, owned: impl std::fmt::Display) -> anyhow::Result<Self> {
+        let address = settings.commands.command_addr;
+        anyhow::ensure!(
+            settings.http.tls_cert.is_none(),
+            "{owned}; and the write side speaks TLS: send POST https://{address}/api/v1/replay with a client that trusts its certificate"
+        );
+        Ok(Self {
+            // A proxy that the environment names is for other machines.
+            client: reqwest::Client::builder().no_proxy().build()?,
+            url: format!("http://{address}/api/v1/replay"),
             token: settings.commands.admin_token.clone(),
             owned: owned.to_string(),
-        }
+        })
     }
 
-    async fn replay(&self, body: &Value) -> anyhow::Result<String> {
+    async fn replay(&self, body: &Value) -> anyhow::Result<Value> {
         let Self { url, owned, .. } = self;
         let mut request = self.client.post(url).json(body);
         if let Some(token) = &self.token {
@@ -163,6 +174,6 @@ impl Owner {
             request.send().await.with_context(|| format!("{owned}; and no write side answers at {url}"))?;
         let (status, body) = (answer.status(), answer.text().await?);
         anyhow::ensure!(status.is_success(), "{url}: {status}: {body}");
-        Ok(body)
+        serde_json::from_str(&body).with_context(|| format!("{url}: the answer is not JSON"))
     }
 }

@@ -8,7 +8,7 @@ use testkit::kafka::{Broker, Topic, brokers};
 use testkit::oracle::{expected_tables, stock};
 use testkit::proxy::{Fault, Proxy};
 
-use crate::process::{Client, Home, Server, until};
+use crate::process::{Client, Home, Process, Server, until};
 
 /// A member that is silent for two seconds is taken for dead.
 const QUICK_GROUP: &str = "session.timeout.ms=2000;heartbeat.interval.ms=200";
@@ -28,10 +28,14 @@ fn post(server: &Server, events: &[Envelope]) {
 }
 
 fn start(home: &Home, topic: &Topic, properties: &str) -> Server {
+    start_on(home, &topic.url(), topic, properties)
+}
+
+fn start_on(home: &Home, url: &str, topic: &Topic, properties: &str) -> Server {
     home.start(&[
         ("SAMPLE", "off"),
         ("PARTITIONS", "3"),
-        ("EVENT_LOG", &topic.url()),
+        ("EVENT_LOG", url),
         ("KAFKA_GROUP_ID", topic.name()),
         ("KAFKA_PROPERTIES", properties),
         ("RETRY_INITIAL_INTERVAL", "100ms"),
@@ -78,6 +82,39 @@ fn promise_5_a_projector_that_slept_past_its_session_is_refused() {
     post(&other, &events[600..]);
     home.until_projected(900);
     assert_tables(&home, &events);
+}
+
+#[test]
+fn tls_and_passwords_are_spoken_and_wrong_ones_are_waited_for() {
+    let Some(broker) = Broker::start(None) else { return };
+    let (secure, properties) = broker.secure();
+    let topic = Topic::new(broker.address(), 3);
+    let url = format!("kafka://{secure}/{}", topic.name());
+    let home = Home::new();
+    let events = events(0..200);
+    for (mechanism, share) in [("SCRAM-SHA-512", 0..100), ("PLAIN", 100..200)] {
+        let properties = format!("{};{QUICK_GROUP}", properties.replace("SCRAM-SHA-512", mechanism));
+        let server = start_on(&home, &url, &topic, &properties);
+        until("the brokers let it in", || is_ready(&server).then_some(()));
+        post(&server, &events[share.clone()]);
+        home.until_projected(i64::try_from(share.end).unwrap());
+    }
+    assert_tables(&home, &events);
+    let (trusting, authority) = properties.split_once(";ssl.ca.location=").unwrap();
+    for (properties, cause) in [
+        (properties.replace("sasl.password=", "sasl.password=n0t-"), "authentication"),
+        (format!("{trusting};ssl.ca.location={authority}.none"), "ssl.ca.location"),
+        (trusting.to_owned(), "certificate"),
+    ] {
+        let mut command = home.command(&["write-side"]);
+        let settings = [("EVENT_LOG", url.as_str()), ("KAFKA_PROPERTIES", properties.as_str())];
+        let process = Process::start(command.envs(settings));
+        process.logged(cause);
+        process.signal("TERM");
+        let ended = process.finish();
+        let password = properties.split(';').find_map(|item| item.strip_prefix("sasl.password=")).unwrap();
+        assert!(!ended.stderr.contains(password) && !ended.stdout.contains(password), "{ended:?}");
+    }
 }
 
 #[test]

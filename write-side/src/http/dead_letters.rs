@@ -13,7 +13,7 @@ use shared::problem::Problem;
 use shared::{Position, Timestamp};
 
 use super::WriteSide;
-use crate::dead_letter::{LetterError, LetterFilter, LetterGroup, Place};
+use crate::dead_letter::{Closed, LetterError, LetterFilter, LetterGroup, Place};
 
 const PAGE_MAX: u32 = 1_000;
 /// Letters that are discarded in one transaction.
@@ -80,6 +80,23 @@ pub(super) async fn message(State(write_side): Shared, Path(id): Path<String>) -
     Ok(shared::http::json(StatusCode::OK, &letter))
 }
 
+/// `DELETE /api/v1/dlq/messages/{id}`: gives one letter up.
+pub(super) async fn discard(State(write_side): Shared, Path(id): Path<String>) -> Result<Response, Problem> {
+    let place = place(&write_side, &id)?;
+    let discarded = shared::http::detached(async move {
+        let discarded = write_side.letters.close(&[place], Closed::Discarded).await;
+        count_open(&write_side).await;
+        discarded
+    });
+    match discarded.await?.map_err(|error| store_problem(&error))? {
+        0 => Err(Problem::not_found(format!("no open dead letter {id}"))),
+        discarded => {
+            tracing::info!(id, "a dead letter was discarded over HTTP");
+            Ok(shared::http::json(StatusCode::OK, &json!({ "discarded": discarded })))
+        }
+    }
+}
+
 /// `GET /api/v1/dlq/stats`
 pub(super) async fn stats(State(write_side): Shared) -> Result<Response, Problem> {
     let groups = write_side.letters.groups(&LetterFilter::default()).await;
@@ -121,10 +138,14 @@ pub(super) async fn clear(
         return Err(Problem::invalid("this discards all dead letters; say confirm=true"));
     }
     let discarded = shared::http::detached(async move {
-        let filter = LetterFilter::default().until(Timestamp::now());
-        let discarded = write_side.letters.discard_all_matching(&filter, DISCARD_SLICE).await;
+        let mut discarded = 0;
+        let all = LetterFilter::default();
+        let result = write_side
+            .letters
+            .discard_all_matching(&all, DISCARD_SLICE, |letters| discarded += letters)
+            .await;
         count_open(&write_side).await;
-        discarded
+        result.map(|()| discarded)
     });
     let discarded = discarded.await?.map_err(|error| store_problem(&error))?;
     tracing::info!(discarded, "all dead letters were discarded over HTTP");

@@ -139,6 +139,14 @@ impl Fetched {
         })
     }
 
+    /// The dead letters of a part.
+    pub(super) fn letters(&self, part: &Range<usize>) -> impl Iterator<Item = &DeadLetter> {
+        self.outcomes[part.clone()].iter().filter_map(|outcome| match outcome {
+            Outcome::Letter(letter) => Some(&**letter),
+            Outcome::Event(_) | Outcome::Unread => None,
+        })
+    }
+
     /// When the log took each record of a part.
     pub(super) fn appended_at(&self, part: &Range<usize>) -> impl Iterator<Item = Timestamp> {
         part.clone().map(|index| self.records.get(index).appended_at)
