@@ -8,14 +8,16 @@
 mod freshness;
 mod letters;
 mod load;
+mod mssql;
 mod outage;
 mod projecting;
 mod reading;
 
 use std::process::Command;
 
-const SECTIONS: [(&str, fn()); 5] = [
+const SECTIONS: [(&str, fn()); 6] = [
     ("projecting", projecting::run),
+    ("mssql", mssql::run),
     ("outage", outage::run),
     ("freshness", freshness::run),
     ("reading", reading::run),
@@ -29,6 +31,7 @@ fn main() {
             Some(("serve", dir)) => reading::serve_part(dir),
             Some(("load", what)) => reading::load_part(what),
             Some(("outage", what)) => outage::part(what),
+            Some(("mssql", what)) => mssql::part(what),
             _ => projecting::part(part),
         }
         return;
