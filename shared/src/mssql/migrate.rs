@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::connection::{Connection, Connections};
 use super::{MssqlError, MssqlUrl, Param, Pool, Row};
+use crate::ErrorClass;
 
 /// For one statement; an index on a large table takes its time, and whoever comes second waits for the first.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -38,6 +39,7 @@ pub async fn migrate(url: &MssqlUrl) -> Result<Migrated, MssqlError> {
         }
         Err(error) => return Err(error),
     };
+    check_openjson(&mut connection, url).await?;
     // The lock belongs to the session: on an error it goes with the connection.
     connection.run(crate::sql!("mssql/schema/lock.sql"), Vec::new(), TIMEOUT).await?;
     let steps = run_steps(&mut connection).await?;
@@ -61,6 +63,19 @@ async fn create_database(url: &MssqlUrl, missing: MssqlError) -> Result<bool, Ms
     let name = Param::Text(url.database.clone());
     let rows = connection.run(crate::sql!("mssql/schema/create_database.sql"), vec![name], TIMEOUT).await?;
     Ok(number(&rows) == 1)
+}
+
+/// A database that was restored from an old server keeps its old dialect, and says so in strange words only.
+async fn check_openjson(connection: &mut Connection, url: &MssqlUrl) -> Result<(), MssqlError> {
+    let one = Param::Text("[1]".to_owned());
+    match connection.run(crate::sql!("mssql/schema/openjson.sql"), vec![one], TIMEOUT).await {
+        Err(error) if error.class() == ErrorClass::Fatal => Err(MssqlError::Schema(format!(
+            "{} does not understand OPENJSON, which takes SQL Server 2016 and a compatibility level of 130 at least: \
+             see ALTER DATABASE … SET COMPATIBILITY_LEVEL ({error})",
+            url.name()
+        ))),
+        result => result.map(drop),
+    }
 }
 
 async fn run_steps(connection: &mut Connection) -> Result<usize, MssqlError> {

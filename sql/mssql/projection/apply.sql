@@ -11,8 +11,8 @@
 --
 -- Locks: HOLDLOCK keeps the gap in which a missing key would stand, so that no one else inserts it (2627); UPDLOCK takes
 -- the lock for writing at once, so that two batches that read the same gap do not wait for each other (1205). Tables are
--- always written in the order of this file. Loop joins search the tables by key, row by row: a hash join would read, and so
--- lock, all of a small table.
+-- always written in the order of this file, each in the order of its keys. Loop joins and FORCESEEK search the tables by key,
+-- row by row: a plan that was made while a table was small would otherwise read, and so lock, all of it.
 SET NOCOUNT, XACT_ABORT ON;
 SET LOCK_TIMEOUT 5000;
 IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION;
@@ -48,6 +48,12 @@ DECLARE @items TABLE (
     quantity INT NOT NULL,
     unit_price DECIMAL(19, 4) NOT NULL,
     PRIMARY KEY (order_id, occurred_at, event_id, line_no)
+);
+-- Lines in dbo.order_items that are no longer those of their order.
+DECLARE @stale TABLE (
+    order_id NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    line_no INT NOT NULL,
+    PRIMARY KEY (order_id, line_no)
 );
 DECLARE @payments TABLE (
     order_id NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL PRIMARY KEY,
@@ -201,7 +207,8 @@ BEGIN TRY
     SELECT @fenced = MIN(s.partition_id)
     FROM @spans AS s
     LEFT JOIN dbo.checkpoints AS c WITH (UPDLOCK, HOLDLOCK) ON c.topic = @P3 AND c.partition_id = s.partition_id
-    WHERE COALESCE(c.next_offset, -1) <> COALESCE(s.from_offset, -1);
+    WHERE COALESCE(c.next_offset, -1) <> COALESCE(s.from_offset, -1)
+    OPTION (LOOP JOIN, MAXDOP 1);
     IF @fenced IS NOT NULL
     BEGIN
         SET @message = CONCAT(N'fenced at partition ', @fenced);
@@ -256,13 +263,20 @@ BEGIN TRY
             VALUES (s.order_id, s.user_id, s.amount, s.currency, s.status, s.placed_at, s.occurred_at, s.event_id)
         OPTION (LOOP JOIN, MAXDOP 1);
 
-        -- Lines of a version that has given way. Whoever writes lines holds the lock on their order's row.
-        DELETE i
-        FROM dbo.order_items AS i
-        INNER JOIN @orders AS s ON s.order_id = i.order_id
-        INNER JOIN dbo.orders AS t ON t.order_id = s.order_id
+        -- Lines of a version that has given way, which most orders do not have. Whoever writes lines holds the lock on their
+        -- order's row.
+        INSERT INTO @stale (order_id, line_no)
+        SELECT i.order_id, i.line_no
+        FROM @orders AS s
+        INNER JOIN dbo.orders AS t WITH (FORCESEEK) ON t.order_id = s.order_id
+        INNER JOIN dbo.order_items AS i WITH (FORCESEEK) ON i.order_id = s.order_id
         WHERE i.occurred_at <> t.occurred_at OR i.event_id <> t.event_id
         OPTION (LOOP JOIN, MAXDOP 1);
+        IF @@ROWCOUNT > 0
+            DELETE i
+            FROM dbo.order_items AS i
+            INNER JOIN @stale AS s ON s.order_id = i.order_id AND s.line_no = i.line_no
+            OPTION (LOOP JOIN, MAXDOP 1);
     END;
 
     IF @has_items > 0
@@ -270,7 +284,7 @@ BEGIN TRY
         INSERT INTO dbo.order_items (order_id, line_no, occurred_at, event_id, sku, quantity, unit_price)
         SELECT s.order_id, s.line_no, s.occurred_at, s.event_id, s.sku, s.quantity, s.unit_price
         FROM @items AS s
-        INNER JOIN dbo.orders AS t
+        INNER JOIN dbo.orders AS t WITH (FORCESEEK)
             ON t.order_id = s.order_id AND t.occurred_at = s.occurred_at AND t.event_id = s.event_id
         WHERE NOT EXISTS (
             SELECT 1 FROM dbo.order_items AS i WHERE i.order_id = s.order_id AND i.line_no = s.line_no
@@ -362,15 +376,16 @@ BEGIN TRY
     WHERE NOT EXISTS (
         SELECT 1 FROM dbo.dead_letters AS d
         WHERE d.topic = @P3 AND d.partition_id = j.partition_id AND d.record_offset = j.record_offset
-    );
+    )
+    OPTION (LOOP JOIN, MAXDOP 1);
 
-    UPDATE c
-    SET next_offset = s.next_offset
-    FROM dbo.checkpoints AS c
-    INNER JOIN @spans AS s ON s.partition_id = c.partition_id
-    WHERE c.topic = @P3 AND s.from_offset IS NOT NULL;
-    INSERT INTO dbo.checkpoints (topic, partition_id, next_offset)
-    SELECT @P3, s.partition_id, s.next_offset FROM @spans AS s WHERE s.from_offset IS NULL;
+    MERGE dbo.checkpoints WITH (HOLDLOCK, UPDLOCK) AS t
+    USING (SELECT @P3 AS topic, x.partition_id, x.next_offset FROM @spans AS x) AS s
+        ON t.topic = s.topic AND t.partition_id = s.partition_id
+    WHEN MATCHED THEN UPDATE SET next_offset = s.next_offset
+    WHEN NOT MATCHED BY TARGET THEN
+        INSERT (topic, partition_id, next_offset) VALUES (s.topic, s.partition_id, s.next_offset)
+    OPTION (LOOP JOIN, MAXDOP 1);
 
     COMMIT TRANSACTION;
 END TRY

@@ -368,10 +368,18 @@ fn a_migration_lets_one_in_at_a_time_and_runs_what_is_missing() {
     let migrated = store.runtime.block_on(migrate(&url(&store.peer, ""))).unwrap();
     assert!(migrated.steps >= 1 && migrated.snapshot && !migrated.made_database, "{migrated:?}");
     let requests = store.peer.requests();
-    assert!(requests.first().unwrap().sql.contains("sp_getapplock"));
+    assert!(requests[0].sql.contains("OPENJSON") && requests[1].sql.contains("sp_getapplock"));
     assert!(requests.last().unwrap().sql.contains("sp_releaseapplock"));
     assert!(requests.iter().any(|request| request.sql.contains("CREATE TABLE dbo.users")));
     assert_eq!(store.peer.connections(), 1, "the lock belongs to the session that works");
+}
+
+#[test]
+fn a_database_that_speaks_an_old_dialect_is_told_of_before_anything_is_changed() {
+    let store = Store::new(|_| vec![Reply::error(319, "Incorrect syntax near the keyword 'with'.")]);
+    let refused = store.runtime.block_on(migrate(&url(&store.peer, ""))).unwrap_err().to_string();
+    assert!(refused.contains("COMPATIBILITY_LEVEL") && refused.contains("130"), "{refused}");
+    assert_eq!(store.peer.requests().len(), 1);
 }
 
 #[test]
