@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 /// Where the tables are.
 enum Tables {
-    Sqlite { writer: Connection, runtime: Runtime, _dir: TempDir },
+    Sqlite { writer: Box<Connection>, runtime: Runtime, _dir: TempDir },
     Mssql(Box<Database>),
 }
 
@@ -36,7 +36,7 @@ impl Store {
         let writer = crate::seed::database(&path, "");
         let read_model = ReadModel::open(&ReadModelUrl::Sqlite(path), Metrics::new()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        Self { tables: Tables::Sqlite { writer, runtime, _dir: dir }, read_model }
+        Self { tables: Tables::Sqlite { writer: Box::new(writer), runtime, _dir: dir }, read_model }
     }
 
     /// On a live SQL Server, when one is named.
