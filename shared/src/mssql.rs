@@ -108,14 +108,16 @@ impl Pool {
         }
     }
 
-    /// Runs a batch that only reads. A connection that broke while it was idle is not the caller's matter: what reads
-    /// can be asked again, on a new one.
+    /// Runs a batch that only reads, and once more when the connection broke (while it was idle, say) or the batch met
+    /// others on the same rows: what only reads can be asked again.
     ///
     /// # Errors
     /// As [`Pool::query`].
     pub async fn read(&self, sql: &'static str, params: Vec<Param>) -> Result<Vec<Row>, MssqlError> {
         match self.query(sql, params.clone()).await {
-            Err(MssqlError::Broken(_)) => self.query(sql, params).await,
+            Err(error) if matches!(error, MssqlError::Broken(_)) || error.is_a_collision() => {
+                self.query(sql, params).await
+            }
             result => result,
         }
     }

@@ -339,9 +339,10 @@ async fn a_connection_that_breaks_is_replaced_and_the_read_is_done_again_once() 
 #[tokio::test]
 async fn errors_of_the_server_are_told_apart_and_cost_no_connection() {
     let peered = Peered::of_one_connection("", |request| match request.number {
-        1 | 2 => vec![Reply::error(1205, "chosen as the deadlock victim in dbo.users")],
-        3 => [user_asked_for(request), vec![Reply::error(1205, "deadlock in dbo.users")]].concat(),
-        4 | 5 => vec![Reply::error(208, "Invalid object name 'dbo.users'")],
+        1..=4 => vec![Reply::error(1205, "chosen as the deadlock victim in dbo.users")],
+        5 | 6 => [user_asked_for(request), vec![Reply::error(1205, "deadlock in dbo.users")]].concat(),
+        7 | 8 => vec![Reply::error(208, "Invalid object name 'dbo.users'")],
+        10 => vec![Reply::error(1205, "deadlock in dbo.users")],
         _ => user_asked_for(request),
     });
     let deadlock = peered.read_side.get("/users/u").await;
@@ -354,6 +355,7 @@ async fn errors_of_the_server_are_told_apart_and_cost_no_connection() {
     assert!(!bug.text().contains("dbo."));
     assert_code(&name_of(&peered, "u").await, "INTERNAL");
     assert_eq!(name_of(&peered, "u").await, found("u"));
+    assert_eq!(name_of(&peered, "met-others-once").await, found("met-others-once"));
     assert_eq!(peered.peer.connections(), 1);
 }
 

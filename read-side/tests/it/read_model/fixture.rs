@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 /// Where the tables are.
 enum Tables {
-    Sqlite { writer: Connection, runtime: Box<Runtime>, _dir: TempDir },
+    Sqlite { writer: Box<Connection>, runtime: Runtime, _dir: TempDir },
     Mssql(Box<Database>),
 }
 
@@ -35,8 +35,8 @@ impl Store {
         let path = dir.path().join("read_model.db");
         let writer = crate::seed::database(&path, "");
         let read_model = ReadModel::open(&ReadModelUrl::Sqlite(path), Metrics::new()).unwrap();
-        let runtime = Box::new(tokio::runtime::Builder::new_current_thread().build().unwrap());
-        Self { tables: Tables::Sqlite { writer, runtime, _dir: dir }, read_model }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        Self { tables: Tables::Sqlite { writer: Box::new(writer), runtime, _dir: dir }, read_model }
     }
 
     /// On a live SQL Server, when one is named.
