@@ -36,12 +36,20 @@ pub fn brokers() -> Option<String> {
 /// When one does not in time.
 pub fn await_leaders(brokers: &str, topic: &str, partitions: i32) {
     let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
-    let started = Instant::now();
     for partition in 0..partitions {
-        while let Err(error) = consumer.fetch_watermarks(topic, partition, WAIT) {
-            assert!(started.elapsed() < WAIT, "{topic} {partition}: {error}");
-            std::thread::sleep(POLL);
+        let _end = end(&consumer, topic, partition);
+    }
+}
+
+/// Where a partition ends, as soon as a broker leads it.
+fn end(consumer: &BaseConsumer, topic: &str, partition: i32) -> i64 {
+    let started = Instant::now();
+    loop {
+        match consumer.fetch_watermarks(topic, partition, WAIT) {
+            Ok((_, end)) => return end,
+            Err(error) => assert!(started.elapsed() < WAIT, "{topic} {partition}: {error}"),
         }
+        std::thread::sleep(POLL);
     }
 }
 
@@ -99,8 +107,7 @@ impl Topic {
             ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
         let metadata = consumer.fetch_metadata(Some(&self.name), WAIT).unwrap();
         let partitions = metadata.topics()[0].partitions();
-        let end = |id| consumer.fetch_watermarks(&self.name, id, WAIT).unwrap().1;
-        (0..).take(partitions.len()).map(end).collect()
+        (0..).take(partitions.len()).map(|id| end(&consumer, &self.name, id)).collect()
     }
 
     /// One of its settings, as the broker has it.
