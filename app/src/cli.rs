@@ -36,6 +36,7 @@ pub struct Cli {
 
 /// Settings of every command. Each can be given as an argument, as an environment variable, or in a file `.env`.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Parts, for every command")]
 pub struct Settings {
     /// Folder of the embedded event log and read model
     #[arg(long, env = "DATA_DIR", value_name = "DIR", default_value = "./data", global = true)]
@@ -76,7 +77,7 @@ pub struct Settings {
     pub log_level: String,
 
     /// Whether a new, empty data folder is filled with the sample shop
-    #[arg(long, env = "SAMPLE", value_name = "ON", value_enum, default_value_t = Switch::On, global = true)]
+    #[arg(long, env = "SAMPLE", value_name = "on|off", hide_possible_values = true, value_enum, default_value_t = Switch::On, global = true)]
     pub sample: Switch,
 
     /// The same as --sample off

@@ -15,6 +15,7 @@ use crate::retry::Backoff;
 
 /// Where commands are taken.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Taking commands")]
 pub struct CommandConfig {
     /// Address that takes commands
     #[arg(long, env = "COMMAND_ADDR", value_name = "ADDR", default_value = "127.0.0.1:8090", value_parser = listen_addr, global = true)]
@@ -36,6 +37,7 @@ fn admin_token(text: &str) -> Result<Secret, InvalidSetting> {
 
 /// How the log is used.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Event log")]
 pub struct LogConfig {
     /// Partitions of a log or topic that is made new
     #[arg(long, env = "PARTITIONS", value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(i32).range(1..=1024), global = true)]
@@ -69,6 +71,7 @@ impl LogConfig {
 
 /// How records are projected.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Projector")]
 pub struct ProjectorConfig {
     /// Events projected in one transaction, at most
     #[arg(long, env = "BATCH_EVENTS_MAX", value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), global = true)]

@@ -51,12 +51,22 @@ impl ReadSide {
 
     /// With other settings than those that nobody has set.
     pub(crate) fn reading(config: &ReadConfig) -> Self {
-        let feed = ChangeFeed::in_process();
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("read-model.db");
         drop(database(&path, include_str!("seed.sql")));
         let metrics = Metrics::new();
         let read_model = ReadModel::open(&ReadModelUrl::Sqlite(path), metrics.clone()).unwrap();
+        Self::over(read_model, config, metrics, directory)
+    }
+
+    /// Over tables that are elsewhere; the directory is this read side's own.
+    pub(crate) fn over(
+        read_model: ReadModel,
+        config: &ReadConfig,
+        metrics: Metrics,
+        directory: TempDir,
+    ) -> Self {
+        let feed = ChangeFeed::in_process();
         Self {
             router: read_side::http::router(read_model, config, Some(feed.clone()), &metrics),
             metrics,

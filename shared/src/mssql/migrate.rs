@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use tiberius::Row;
-
 use super::connection::{Connection, Connections};
-use super::{MssqlError, MssqlUrl, Param, Pool};
+use super::{MssqlError, MssqlUrl, Param, Pool, Row};
 
 /// For one statement; an index on a large table takes its time, and whoever comes second waits for the first.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -102,6 +100,6 @@ fn from_the_future(found: usize) -> MssqlError {
 }
 
 /// The one number of a result; 0 when there is none.
-fn number(rows: &[Row]) -> i32 {
-    rows.first().and_then(|row| row.try_get(0).ok().flatten()).unwrap_or_default()
+fn number(rows: &[Row]) -> u64 {
+    rows.first().and_then(|row| row.count().ok()).unwrap_or_default()
 }

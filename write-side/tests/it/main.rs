@@ -10,6 +10,7 @@ mod inbox;
 mod kafka;
 mod mirror;
 mod mssql_peer;
+mod mssql_pool;
 mod oracle;
 mod projection;
 mod projector;
