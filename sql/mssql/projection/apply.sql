@@ -82,7 +82,7 @@ DECLARE @fresh TABLE (
     reported_quantity BIGINT NULL,
     occurred_at DATETIME2(6) NOT NULL
 );
-DECLARE @has_users INT, @has_orders INT, @has_items INT, @has_payments INT, @has_adjustments INT, @counted INT;
+DECLARE @has_users INT, @has_orders INT, @has_items INT, @has_payments INT, @has_adjustments INT, @has_letters INT, @counted INT;
 DECLARE @fenced INT, @message NVARCHAR(200);
 
 INSERT INTO @spans (partition_id, from_offset, next_offset)
@@ -198,6 +198,9 @@ FROM (
 ) AS r
 WHERE r.place = 1;
 SET @has_adjustments = @@ROWCOUNT;
+
+SELECT @has_letters = COUNT(*)
+FROM OPENJSON(@P1, N'$.letters') WITH (record_offset BIGINT 'strict $.offset') AS j;
 SET @counted = 0;
 
 BEGIN TRY
@@ -347,37 +350,38 @@ BEGIN TRY
             VALUES (s.sku, s.delta, s.reported_quantity, s.reported_at, s.reported_by, s.updated_at)
         OPTION (LOOP JOIN, MAXDOP 1);
 
-    -- A record dies at its position, so it cannot die twice.
-    INSERT INTO dbo.dead_letters (topic, partition_id, record_offset, reason, error, causes, event_id, event_type, record_key,
-        payload, headers, attempts, appended_at, dead_at, state)
-    SELECT @P3, j.partition_id, j.record_offset, j.reason, j.error, j.causes, j.event_id, j.event_type,
-        CASE WHEN j.key_length IS NULL THEN NULL ELSE SUBSTRING(@P2, j.key_start, j.key_length) END,
-        CASE WHEN j.payload_length IS NULL THEN NULL ELSE SUBSTRING(@P2, j.payload_start, j.payload_length) END,
-        SUBSTRING(@P2, j.headers_start, j.headers_length),
-        j.attempts, j.appended_at, j.dead_at, 'open'
-    FROM OPENJSON(@P1, N'$.letters') WITH (
-        partition_id INT 'strict $.partition',
-        record_offset BIGINT 'strict $.offset',
-        reason NVARCHAR(64) 'strict $.reason',
-        error NVARCHAR(MAX) 'strict $.error',
-        causes NVARCHAR(MAX) 'strict $.causes',
-        event_id NVARCHAR(128) '$.event',
-        event_type NVARCHAR(128) '$.type',
-        key_start INT '$.keyStart',
-        key_length INT '$.keyLength',
-        payload_start INT '$.payloadStart',
-        payload_length INT '$.payloadLength',
-        headers_start INT 'strict $.headersStart',
-        headers_length INT 'strict $.headersLength',
-        attempts INT 'strict $.attempts',
-        appended_at DATETIME2(6) 'strict $.appended',
-        dead_at DATETIME2(6) 'strict $.dead'
-    ) AS j
-    WHERE NOT EXISTS (
-        SELECT 1 FROM dbo.dead_letters AS d
-        WHERE d.topic = @P3 AND d.partition_id = j.partition_id AND d.record_offset = j.record_offset
-    )
-    OPTION (LOOP JOIN, MAXDOP 1);
+    IF @has_letters > 0
+        -- A record dies at its position, so it cannot die twice. Cast, because a part of bytes is a text to some engines.
+        INSERT INTO dbo.dead_letters (topic, partition_id, record_offset, reason, error, causes, event_id, event_type, record_key,
+            payload, headers, attempts, appended_at, dead_at, state)
+        SELECT @P3, j.partition_id, j.record_offset, j.reason, j.error, j.causes, j.event_id, j.event_type,
+            CASE WHEN j.key_length IS NULL THEN NULL ELSE CAST(SUBSTRING(@P2, j.key_start, j.key_length) AS VARBINARY(MAX)) END,
+            CASE WHEN j.payload_length IS NULL THEN NULL ELSE CAST(SUBSTRING(@P2, j.payload_start, j.payload_length) AS VARBINARY(MAX)) END,
+            CAST(SUBSTRING(@P2, j.headers_start, j.headers_length) AS VARBINARY(MAX)),
+            j.attempts, j.appended_at, j.dead_at, 'open'
+        FROM OPENJSON(@P1, N'$.letters') WITH (
+            partition_id INT 'strict $.partition',
+            record_offset BIGINT 'strict $.offset',
+            reason NVARCHAR(64) 'strict $.reason',
+            error NVARCHAR(MAX) 'strict $.error',
+            causes NVARCHAR(MAX) 'strict $.causes',
+            event_id NVARCHAR(128) '$.event',
+            event_type NVARCHAR(128) '$.type',
+            key_start INT '$.keyStart',
+            key_length INT '$.keyLength',
+            payload_start INT '$.payloadStart',
+            payload_length INT '$.payloadLength',
+            headers_start INT 'strict $.headersStart',
+            headers_length INT 'strict $.headersLength',
+            attempts INT 'strict $.attempts',
+            appended_at DATETIME2(6) 'strict $.appended',
+            dead_at DATETIME2(6) 'strict $.dead'
+        ) AS j
+        WHERE NOT EXISTS (
+            SELECT 1 FROM dbo.dead_letters AS d
+            WHERE d.topic = @P3 AND d.partition_id = j.partition_id AND d.record_offset = j.record_offset
+        )
+        OPTION (LOOP JOIN, MAXDOP 1);
 
     MERGE dbo.checkpoints WITH (HOLDLOCK, UPDLOCK) AS t
     USING (SELECT @P3 AS topic, x.partition_id, x.next_offset FROM @spans AS x) AS s
