@@ -64,10 +64,22 @@ async fn list(
     for letter in &page {
         say(&if json { serde_json::to_string(letter)? } else { line(letter) });
     }
-    if page.is_empty() && !json {
-        say(NONE);
+    if json {
+        return Ok(());
+    }
+    let (shown, all) = (u64::from(offset) + page.len() as u64, letters.depth(filter).await?);
+    match page.len() {
+        0 if all == 0 => say(NONE),
+        _ if shown < all => hint(&format!("{all} in all; --offset {shown} shows more, stats counts them")),
+        _ => {}
     }
     Ok(())
+}
+
+/// What is not the answer itself.
+#[expect(clippy::print_stderr, reason = "a word to a person beside the answer, which may go into a file")]
+fn hint(text: &str) {
+    eprintln!("{text}");
 }
 
 async fn stats(letters: &DeadLetters, filter: &LetterFilter, json: bool) -> anyhow::Result<()> {

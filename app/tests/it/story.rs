@@ -201,6 +201,9 @@ fn dead_letters_are_listed_counted_and_shown() {
     let newest = all[0]["id"].as_str().unwrap();
     let listed = home.beside(&server, &["dead-letters", "list", "--limit", "2"]);
     assert_eq!(listed.ok().lines().count(), 2);
+    assert!(listed.stderr.contains("7 in all; --offset 2 shows more"), "{listed:?}");
+    let beyond = home.beside(&server, &["dead-letters", "list", "--offset", "7"]);
+    assert_eq!((beyond.ok(), beyond.stderr.as_str()), ("", ""));
     assert!(listed.ok().starts_with(newest), "{listed:?}");
     let shown = home.beside(&server, &["dead-letters", "show", newest]);
     assert_eq!(serde_json::from_str::<Value>(shown.ok()).unwrap(), all[0]);
