@@ -9,6 +9,10 @@ use crate::ErrorClass;
 /// For one statement; an index on a large table takes its time, and whoever comes second waits for the first.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
+/// SQL Server makes one database at a time, and one that another has just made takes a moment until it lets anybody in.
+const MAKING_TRIES: u32 = 120;
+const MAKING_PAUSE: Duration = Duration::from_millis(250);
+
 /// A step per version. Each can be run again.
 const STEPS: &[&str] = &[crate::sql!("mssql/schema/read_model_1.sql")];
 
@@ -35,7 +39,7 @@ pub async fn migrate(url: &MssqlUrl) -> Result<Migrated, MssqlError> {
         Ok(connection) => (connection, false),
         Err(error) if error.is_a_missing_database() => {
             let made = create_database(url, error).await?;
-            (Connections::new(url).open().await?, made)
+            (open_made(url).await?, made)
         }
         Err(error) => return Err(error),
     };
@@ -60,9 +64,31 @@ async fn create_database(url: &MssqlUrl, missing: MssqlError) -> Result<bool, Ms
     let master = MssqlUrl { database: "master".to_owned(), ..url.clone() };
     // Who may not enter master either is told what is missing.
     let mut connection = Connections::new(&master).open().await.map_err(|_| missing)?;
-    let name = Param::Text(url.database.clone());
-    let rows = connection.run(crate::sql!("mssql/schema/create_database.sql"), vec![name], TIMEOUT).await?;
-    Ok(number(&rows) == 1)
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        let name = Param::Text(url.database.clone());
+        match connection.run(crate::sql!("mssql/schema/create_database.sql"), vec![name], TIMEOUT).await {
+            Err(error) if error.is_a_busy_template() && tried < MAKING_TRIES => {
+                tokio::time::sleep(MAKING_PAUSE).await;
+            }
+            Err(error) if error.is_an_existing_database() => return Ok(false),
+            rows => return Ok(number(&rows?) == 1),
+        }
+    }
+}
+
+async fn open_made(url: &MssqlUrl) -> Result<Connection, MssqlError> {
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        match Connections::new(url).open().await {
+            Err(error) if error.is_a_missing_database() && tried < MAKING_TRIES => {
+                tokio::time::sleep(MAKING_PAUSE).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 /// A database that was restored from an old server keeps its old dialect, and says so in strange words only.
