@@ -13,6 +13,7 @@ use write_side::dead_letter::mirror::Mirror;
 use write_side::dead_letter::{Closed, DeadLetter, DeadLetters, LetterFilter, LetterGroup, Place};
 use write_side::event_log::EventLogUrl;
 
+use crate::answer::say;
 use crate::cli::Settings;
 use crate::cli::letters::LettersCommand;
 use crate::produce::progress_bar;
@@ -38,19 +39,13 @@ pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result
         }
         LettersCommand::Stats { filter, json } => stats(&letters, &filter.filter(), json).await,
         LettersCommand::Show { id } => {
-            say(&serde_json::to_string_pretty(&find(&letters, &topic, &id).await?)?);
-            Ok(())
+            Ok(say(serde_json::to_string_pretty(&find(&letters, &topic, &id).await?)?)?)
         }
         LettersCommand::Redrive(arguments) => redrive::run(settings, &letters, &topic, &arguments).await,
         LettersCommand::Discard { ids, filter } => discard(&letters, &topic, &ids, &filter.filter()).await,
         LettersCommand::Clear { yes: _ } => discard_matching(&letters, &LetterFilter::default()).await,
         LettersCommand::Mirror { rebuild } => mirror(settings, letters, rebuild).await,
     }
-}
-
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
-fn say(text: &str) {
-    println!("{text}");
 }
 
 async fn list(
@@ -62,14 +57,14 @@ async fn list(
 ) -> anyhow::Result<()> {
     let page = letters.page(filter, limit, offset).await?;
     for letter in &page {
-        say(&if json { serde_json::to_string(letter)? } else { line(letter) });
+        say(if json { serde_json::to_string(letter)? } else { line(letter) })?;
     }
     if json {
         return Ok(());
     }
     let (shown, all) = (u64::from(offset) + page.len() as u64, letters.depth(filter).await?);
     match page.len() {
-        0 if all == 0 => say(NONE),
+        0 if all == 0 => say(NONE)?,
         _ if shown < all => hint(&format!("{all} in all; --offset {shown} shows more, stats counts them")),
         _ => {}
     }
@@ -85,10 +80,10 @@ fn hint(text: &str) {
 async fn stats(letters: &DeadLetters, filter: &LetterFilter, json: bool) -> anyhow::Result<()> {
     let groups = letters.groups(filter).await?;
     for group in &groups {
-        say(&if json { serde_json::to_string(group)? } else { group_line(group) });
+        say(if json { serde_json::to_string(group)? } else { group_line(group) })?;
     }
     if groups.is_empty() && !json {
-        say(NONE);
+        say(NONE)?;
     }
     Ok(())
 }
@@ -109,7 +104,7 @@ async fn discard(
             for id in ids {
                 let letter = find(letters, topic, id).await?;
                 letters.close(&[letter.place()], Closed::Discarded).await?;
-                say(&format!("{id} discarded"));
+                say(format_args!("{id} discarded"))?;
             }
             Ok(())
         }
@@ -120,7 +115,7 @@ async fn discard_matching(letters: &DeadLetters, filter: &LetterFilter) -> anyho
     let bar = progress_bar(Some(letters.depth(filter).await?), "{wide_bar} {pos}/{len} letters {per_sec}");
     let result = letters.discard_all_matching(filter, DISCARD_SLICE, |discarded| bar.inc(discarded)).await;
     bar.finish_and_clear();
-    say(&format!("{} letters discarded", bar.position()));
+    say(format_args!("{} letters discarded", bar.position()))?;
     Ok(result?)
 }
 
@@ -141,8 +136,7 @@ async fn mirror(settings: &Settings, letters: DeadLetters, rebuild: bool) -> any
     let shown = tokio::select! { shown = work => shown, () = watch => unreachable!("it watches for ever") };
     bar.finish_and_clear();
     let shown = shown.map_err(|error| anyhow::anyhow!("{}", shared::telemetry::chain(&error)))?;
-    say(&format!("the list {} shows {shown} letters", settings.dlq_list));
-    Ok(())
+    Ok(say(format_args!("the list {} shows {shown} letters", settings.dlq_list))?)
 }
 
 fn open(url: &ReadModelUrl) -> anyhow::Result<DeadLetters> {

@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use write_side::event_log::{EventLog, EventLogUrl, LogError};
 
+use crate::answer::say;
 use crate::cli::{ProduceArgs, Settings};
 use crate::simulator::Simulator;
 use crate::{sample, usage};
@@ -140,11 +141,11 @@ async fn send_file(target: &Target, path: &Path, stop: &CancellationToken) -> an
         bar.set_message(format!("{events} events"));
     }
     bar.finish_and_clear();
-    say(&format!("{events} events sent"));
+    say(format_args!("{events} events sent"))?;
     if undecodable > 0 {
-        say(&format!(
+        say(format_args!(
             "{undecodable} of them are no events and become dead letters; see `millrace dead-letters list`"
-        ));
+        ))?;
     }
     Ok(())
 }
@@ -183,7 +184,7 @@ async fn send_made_up(
         }
     }
     bar.finish_and_clear();
-    say(&format!("{} events sent", pace.sent));
+    say(format_args!("{} events sent", pace.sent))?;
     Ok(())
 }
 
@@ -273,9 +274,4 @@ pub(crate) fn progress_bar(length: Option<u64>, template: &str) -> ProgressBar {
                 .unwrap_or_else(|_| ProgressStyle::default_spinner()),
         ),
     }
-}
-
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
-fn say(text: &str) {
-    println!("{text}");
 }
