@@ -40,8 +40,10 @@ impl Target {
             }
             // The embedded log has one owner; it takes events over HTTP.
             EventLogUrl::Embedded(_) => {
-                let url = format!("http://{}/api/v1/events", settings.commands.command_addr);
-                Ok(Self::Http { client: reqwest::Client::new(), url })
+                let url = settings.write_side_url("/api/v1/events").map_err(usage)?;
+                // A proxy that the environment names is for other machines.
+                let client = reqwest::Client::builder().no_proxy().build()?;
+                Ok(Self::Http { client, url })
             }
         }
     }

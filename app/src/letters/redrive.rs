@@ -146,15 +146,11 @@ struct Owner {
 
 impl Owner {
     fn new(settings: &Settings, owned: impl std::fmt::Display) -> anyhow::Result<Self> {
-        let address = settings.commands.command_addr;
-        anyhow::ensure!(
-            settings.http.tls_cert.is_none(),
-            "{owned}; and the write side speaks TLS: send POST https://{address}/api/v1/replay with a client that trusts its certificate"
-        );
+        let url = settings.write_side_url("/api/v1/replay").with_context(|| owned.to_string())?;
         Ok(Self {
             // A proxy that the environment names is for other machines.
             client: reqwest::Client::builder().no_proxy().build()?,
-            url: format!("http://{address}/api/v1/replay"),
+            url,
             token: settings.commands.admin_token.clone(),
             owned: owned.to_string(),
         })
