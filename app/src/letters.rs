@@ -33,7 +33,11 @@ const TICK: Duration = Duration::from_millis(100);
 pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result<()> {
     let letters = open(&settings.read_model())?;
     let topic = topic(settings);
-    match command {
+    let closes = matches!(
+        command,
+        LettersCommand::Redrive(_) | LettersCommand::Discard { .. } | LettersCommand::Clear { .. }
+    );
+    let done = match command {
         LettersCommand::List { filter, limit, offset, json } => {
             list(&letters, &filter.filter(), limit, offset, json).await
         }
@@ -44,7 +48,20 @@ pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result
         LettersCommand::Redrive(arguments) => redrive::run(settings, &letters, &topic, &arguments).await,
         LettersCommand::Discard { ids, filter } => discard(&letters, &topic, &ids, &filter.filter()).await,
         LettersCommand::Clear { yes: _ } => discard_matching(&letters, &LetterFilter::default()).await,
-        LettersCommand::Mirror { rebuild } => mirror(settings, letters, rebuild).await,
+        LettersCommand::Mirror { rebuild } => return mirror(settings, letters, rebuild).await,
+    };
+    if closes {
+        tidy_list(settings, letters).await;
+    }
+    done
+}
+
+/// Takes what was closed off the list in Redis. A write side that runs does so too; Redis need not be there.
+async fn tidy_list(settings: &Settings, letters: DeadLetters) {
+    let Some(url) = settings.redis_url.clone() else { return };
+    if let Err(error) = Mirror::new(letters, url, &settings.dlq_list, Metrics::new()).tidy().await {
+        let cause = shared::telemetry::chain(&error);
+        hint(&format!("the list {} shows it later, when Redis is there: {cause}", settings.dlq_list));
     }
 }
 
