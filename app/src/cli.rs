@@ -111,6 +111,20 @@ impl Settings {
         self.event_log.clone().unwrap_or_else(|| EventLogUrl::Embedded(self.data_dir.clone()))
     }
 
+    /// Where a command reaches the write side that runs on this machine.
+    ///
+    /// # Errors
+    /// One line when that speaks TLS, which commands do not.
+    pub fn write_side_url(&self, path: &str) -> Result<String, InvalidSetting> {
+        let address = self.commands.command_addr;
+        match self.http.tls_cert {
+            None => Ok(format!("http://{address}{path}")),
+            Some(_) => Err(InvalidSetting(format!(
+                "the write side speaks TLS (TLS_CERT), and this command does not: send POST https://{address}{path} by other means"
+            ))),
+        }
+    }
+
     /// The read model, by setting or by default.
     pub fn read_model(&self) -> ReadModelUrl {
         let default = || ReadModelUrl::Sqlite(self.data_dir.join("read_model.db"));

@@ -1,5 +1,7 @@
 //! One order, end to end, and what a person does with what went wrong.
 
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use crate::process::{Finished, Home, Process, Server, until};
@@ -214,6 +216,12 @@ fn dead_letters_are_listed_counted_and_shown() {
     assert_eq!((&one["reason"], &one["count"]), (&"unknown-type".into(), &1.into()));
     let none = home.beside(&server, &["dead-letters", "stats", "--reason", "nothing"]);
     assert_eq!(none.ok(), "no open dead letters");
+    // As `head` does, which has read enough.
+    let mut list = home.command(&["dead-letters", "list"]);
+    let mut list = list.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(list.stdout.take());
+    let ended = list.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(0), ""));
     for (id, code, part) in [("9:9", 1, "no open dead letter 9:9"), ("9", 2, "partition:offset")] {
         let ended = home.beside(&server, &["dead-letters", "show", id]);
         assert_eq!(ended.code, Some(code), "{ended:?}");
