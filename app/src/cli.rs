@@ -59,7 +59,7 @@ pub struct Settings {
     #[arg(long, env = "WAIT_FOR", value_name = "TIME", default_value = "60s", value_parser = duration, global = true)]
     pub wait_for: Duration,
 
-    /// Redis, where dead letters are mirrored and changes are told: redis://[user:password@]host[:port][/db], or
+    /// Redis, where dead letters are mirrored and changes are told: redis://user:password@host:port/db, or
     /// rediss:// for TLS, with SSL_CERT_FILE for an authority of one's own [default: none, and everything works without]
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true, global = true)]
     pub redis_url: Option<RedisUrl>,

@@ -105,7 +105,7 @@ pub struct GraphqlConfig {
     #[arg(long, env = "GRAPHQL_SOCKET_KEEP_ALIVE", value_name = "TIME", default_value = "15s", value_parser = pause, global = true)]
     pub graphql_socket_keep_alive: Duration,
 
-    /// Origins besides our own whose pages may open a WebSocket: https://shop.example,…
+    /// Origins besides our own whose pages may open a WebSocket, separated by commas
     #[arg(long, env = "GRAPHQL_ORIGINS", value_name = "LIST", value_delimiter = ',', global = true)]
     pub graphql_origins: Vec<String>,
 }

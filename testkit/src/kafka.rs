@@ -22,10 +22,9 @@ const POLL: Duration = Duration::from_millis(10);
 pub fn brokers() -> Option<String> {
     let brokers = std::env::var("KAFKA_TEST_BROKERS").ok().filter(|brokers| !brokers.is_empty());
     if brokers.is_none() {
-        #[expect(clippy::print_stderr, reason = "whoever reads the test's output shall know")]
-        {
-            eprintln!("SKIPPED: KAFKA_TEST_BROKERS names no Kafka; `scripts/kafka start DIR` starts one");
-        }
+        crate::skipped(
+            "all tests over Kafka, because KAFKA_TEST_BROKERS names none; `scripts/kafka start DIR` starts one",
+        );
     }
     brokers
 }

@@ -1,7 +1,7 @@
 //! A database of its own on a live SQL Server, when `MSSQL_TEST_URL` names one (its database is only where we log in).
 
 use std::io::Write;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
 use shared::mssql::{Encryption, MssqlError, MssqlUrl, Pool, Row, migrate};
 use shared::settings::ReadModelUrl;
@@ -23,8 +23,7 @@ impl Database {
     /// When the server is named and does not do what is asked.
     pub fn create() -> Option<Self> {
         let Ok(text) = std::env::var("MSSQL_TEST_URL") else {
-            static SAID: Once = Once::new();
-            SAID.call_once(|| say("SKIPPED: all tests over SQL Server, because MSSQL_TEST_URL names none"));
+            crate::skipped("all tests over SQL Server, because MSSQL_TEST_URL names none");
             return None;
         };
         let ReadModelUrl::Mssql(home) = text.parse().unwrap() else {

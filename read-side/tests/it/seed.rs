@@ -35,6 +35,7 @@ pub(crate) struct Answer {
 pub(crate) fn database(path: &Path, rows: &str) -> rusqlite::Connection {
     let mut writer = open_writer(path, Synchronous::Normal, 1 << 20, 1000).unwrap();
     migrate(&mut writer, READ_MODEL_SCHEMA).unwrap();
+    writer.execute_batch(include_str!("seed_writes.sql")).unwrap();
     writer.execute_batch(rows).unwrap();
     writer
 }
