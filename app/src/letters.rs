@@ -43,7 +43,7 @@ pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result
         }
         LettersCommand::Stats { filter, json } => stats(&letters, &filter.filter(), json).await,
         LettersCommand::Show { id } => {
-            Ok(say(serde_json::to_string_pretty(&find(&letters, &topic, &id).await?)?)?)
+            Ok(say(visible_json(&serde_json::to_string_pretty(&find(&letters, &topic, &id).await?)?))?)
         }
         LettersCommand::Redrive(arguments) => redrive::run(settings, &letters, &topic, &arguments).await,
         LettersCommand::Discard { ids, filter } => discard(&letters, &topic, &ids, &filter.filter()).await,
@@ -74,7 +74,7 @@ async fn list(
 ) -> anyhow::Result<()> {
     let page = letters.page(filter, limit, offset).await?;
     for letter in &page {
-        say(if json { serde_json::to_string(letter)? } else { line(letter) })?;
+        say(if json { visible_json(&serde_json::to_string(letter)?) } else { line(letter) })?;
     }
     if json {
         return Ok(());
@@ -97,7 +97,7 @@ fn hint(text: &str) {
 async fn stats(letters: &DeadLetters, filter: &LetterFilter, json: bool) -> anyhow::Result<()> {
     let groups = letters.groups(filter).await?;
     for group in &groups {
-        say(if json { serde_json::to_string(group)? } else { group_line(group) })?;
+        say(if json { visible_json(&serde_json::to_string(group)?) } else { group_line(group) })?;
     }
     if groups.is_empty() && !json {
         say(NONE)?;
@@ -199,8 +199,27 @@ fn visible(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
+/// The same JSON: a few control characters may stand in a text of it as they are, and need not.
+fn visible_json(json: &str) -> String {
+    let shown = |c: char| match c {
+        // Between the fields; in a text it is escaped already.
+        '\n' => c.to_string(),
+        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    };
+    json.chars().map(shown).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_letter_as_json_says_nothing_to_the_terminal() {
+        let text = "\u{7f}\u{9b}2J\u{1b}\n é";
+        let json = super::visible_json(&serde_json::to_string_pretty(&[text]).unwrap());
+        assert!(!json.contains(['\u{7f}', '\u{9b}', '\u{1b}']), "{json:?}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&json).unwrap(), [text], "the same JSON");
+    }
+
     #[test]
     fn a_letter_says_nothing_to_the_terminal() {
         assert_eq!(super::visible("\u{1b}[2J\u{9b}a\r\né"), "\\u{1b}[2J\\u{9b}a\\r\\né");
