@@ -36,6 +36,7 @@ pub struct Cli {
 
 /// Settings of every command. Each can be given as an argument, as an environment variable, or in a file `.env`.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Parts, for every command")]
 pub struct Settings {
     /// Folder of the embedded event log and read model
     #[arg(long, env = "DATA_DIR", value_name = "DIR", default_value = "./data", global = true)]
@@ -58,8 +59,8 @@ pub struct Settings {
     #[arg(long, env = "WAIT_FOR", value_name = "TIME", default_value = "60s", value_parser = duration, global = true)]
     pub wait_for: Duration,
 
-    /// Redis, where dead letters are mirrored and changes are told: redis://[user:password@]host[:port][/db], or
-    /// rediss:// for TLS [default: none, and everything works without]
+    /// Redis, where dead letters are mirrored and changes are told: redis://user:password@host:port/db, or
+    /// rediss:// for TLS, with SSL_CERT_FILE for an authority of one's own [default: none, and everything works without]
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true, global = true)]
     pub redis_url: Option<RedisUrl>,
 
@@ -76,7 +77,7 @@ pub struct Settings {
     pub log_level: String,
 
     /// Whether a new, empty data folder is filled with the sample shop
-    #[arg(long, env = "SAMPLE", value_name = "ON", value_enum, default_value_t = Switch::On, global = true)]
+    #[arg(long, env = "SAMPLE", value_name = "on|off", hide_possible_values = true, value_enum, default_value_t = Switch::On, global = true)]
     pub sample: Switch,
 
     /// The same as --sample off
@@ -108,6 +109,20 @@ impl Settings {
     /// The log, by setting or by default.
     pub fn event_log(&self) -> EventLogUrl {
         self.event_log.clone().unwrap_or_else(|| EventLogUrl::Embedded(self.data_dir.clone()))
+    }
+
+    /// Where a command reaches the write side that runs on this machine.
+    ///
+    /// # Errors
+    /// One line when that speaks TLS, which commands do not.
+    pub fn write_side_url(&self, path: &str) -> Result<String, InvalidSetting> {
+        let address = self.commands.command_addr;
+        match self.http.tls_cert {
+            None => Ok(format!("http://{address}{path}")),
+            Some(_) => Err(InvalidSetting(format!(
+                "the write side speaks TLS (TLS_CERT), and this command does not: send POST https://{address}{path} by other means"
+            ))),
+        }
     }
 
     /// The read model, by setting or by default.
@@ -156,7 +171,7 @@ pub enum Command {
     /// Send events: from a file, or made up at a steady rate
     Produce(ProduceArgs),
     /// Review what could not be projected
-    #[command(subcommand)]
+    #[command(subcommand, after_help = letters::EXAMPLES)]
     DeadLetters(LettersCommand),
     /// Bring the read model's schema up to date
     Migrate,

@@ -2,20 +2,29 @@
 
 mod redrive;
 
+use std::time::Duration;
+
 use anyhow::Context;
+use indicatif::ProgressBar;
+use shared::Position;
 use shared::metrics::Metrics;
 use shared::settings::ReadModelUrl;
-use shared::{Position, Timestamp};
 use write_side::dead_letter::mirror::Mirror;
-use write_side::dead_letter::{Closed, DeadLetter, DeadLetters, LetterFilter, Place};
+use write_side::dead_letter::{Closed, DeadLetter, DeadLetters, LetterFilter, LetterGroup, Place};
 use write_side::event_log::EventLogUrl;
 
+use crate::answer::say;
 use crate::cli::Settings;
 use crate::cli::letters::LettersCommand;
+use crate::produce::progress_bar;
 use crate::usage;
 
 /// Letters that are discarded in one transaction.
 const DISCARD_SLICE: u32 = 1_000;
+/// What is said of nothing.
+const NONE: &str = "no open dead letters";
+/// How often the progress of the mirror is shown.
+const TICK: Duration = Duration::from_millis(100);
 
 /// Runs one of the commands.
 ///
@@ -24,31 +33,36 @@ const DISCARD_SLICE: u32 = 1_000;
 pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result<()> {
     let letters = open(&settings.read_model())?;
     let topic = topic(settings);
-    match command {
+    let closes = matches!(
+        command,
+        LettersCommand::Redrive(_) | LettersCommand::Discard { .. } | LettersCommand::Clear { .. }
+    );
+    let done = match command {
         LettersCommand::List { filter, limit, offset, json } => {
             list(&letters, &filter.filter(), limit, offset, json).await
         }
-        LettersCommand::Stats => stats(&letters).await,
+        LettersCommand::Stats { filter, json } => stats(&letters, &filter.filter(), json).await,
         LettersCommand::Show { id } => {
-            say(&serde_json::to_string_pretty(&find(&letters, &topic, &id).await?)?);
-            Ok(())
+            Ok(say(serde_json::to_string_pretty(&find(&letters, &topic, &id).await?)?)?)
         }
         LettersCommand::Redrive(arguments) => redrive::run(settings, &letters, &topic, &arguments).await,
         LettersCommand::Discard { ids, filter } => discard(&letters, &topic, &ids, &filter.filter()).await,
-        LettersCommand::Clear { yes: _ } => {
-            // Letters that die meanwhile have been seen by nobody.
-            let filter = LetterFilter::default().until(Timestamp::now());
-            let discarded = letters.discard_all_matching(&filter, DISCARD_SLICE).await?;
-            say(&format!("{discarded} letters discarded"));
-            Ok(())
-        }
-        LettersCommand::Mirror { rebuild } => mirror(settings, letters, rebuild).await,
+        LettersCommand::Clear { yes: _ } => discard_matching(&letters, &LetterFilter::default()).await,
+        LettersCommand::Mirror { rebuild } => return mirror(settings, letters, rebuild).await,
+    };
+    if closes {
+        tidy_list(settings, letters).await;
     }
+    done
 }
 
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
-fn say(text: &str) {
-    println!("{text}");
+/// Takes what was closed off the list in Redis. A write side that runs does so too; Redis need not be there.
+async fn tidy_list(settings: &Settings, letters: DeadLetters) {
+    let Some(url) = settings.redis_url.clone() else { return };
+    if let Err(error) = Mirror::new(letters, url, &settings.dlq_list, Metrics::new()).tidy().await {
+        let cause = shared::telemetry::chain(&error);
+        hint(&format!("the list {} shows it later, when Redis is there: {cause}", settings.dlq_list));
+    }
 }
 
 async fn list(
@@ -60,20 +74,33 @@ async fn list(
 ) -> anyhow::Result<()> {
     let page = letters.page(filter, limit, offset).await?;
     for letter in &page {
-        say(&if json { serde_json::to_string(letter)? } else { line(letter) });
+        say(if json { serde_json::to_string(letter)? } else { line(letter) })?;
     }
-    if page.is_empty() && !json {
-        say("no open dead letters");
+    if json {
+        return Ok(());
+    }
+    let (shown, all) = (u64::from(offset) + page.len() as u64, letters.depth(filter).await?);
+    match page.len() {
+        0 if all == 0 => say(NONE)?,
+        _ if shown < all => hint(&format!("{all} in all; --offset {shown} shows more, stats counts them")),
+        _ => {}
     }
     Ok(())
 }
 
-async fn stats(letters: &DeadLetters) -> anyhow::Result<()> {
-    for group in letters.groups(&LetterFilter::default()).await? {
-        say(&format!(
-            "{:>8}  {:<24} {:<20} {} to {}  such as {}",
-            group.count, group.reason, group.event_type, group.oldest, group.newest, group.example
-        ));
+/// What is not the answer itself.
+#[expect(clippy::print_stderr, reason = "a word to a person beside the answer, which may go into a file")]
+fn hint(text: &str) {
+    eprintln!("{text}");
+}
+
+async fn stats(letters: &DeadLetters, filter: &LetterFilter, json: bool) -> anyhow::Result<()> {
+    let groups = letters.groups(filter).await?;
+    for group in &groups {
+        say(if json { serde_json::to_string(group)? } else { group_line(group) })?;
+    }
+    if groups.is_empty() && !json {
+        say(NONE)?;
     }
     Ok(())
 }
@@ -89,30 +116,44 @@ async fn discard(
             "dead-letters discard: name ids or a filter such as --reason; for all, say clear --yes",
         )),
         (false, false) => Err(usage("dead-letters discard: name ids or a filter, not both")),
-        (true, false) => {
-            let discarded = letters.discard_all_matching(filter, DISCARD_SLICE).await?;
-            say(&format!("{discarded} letters discarded"));
-            Ok(())
-        }
+        (true, false) => discard_matching(letters, filter).await,
         (false, true) => {
             for id in ids {
                 let letter = find(letters, topic, id).await?;
                 letters.close(&[letter.place()], Closed::Discarded).await?;
-                say(&format!("{id} discarded"));
+                say(format_args!("{id} discarded"))?;
             }
             Ok(())
         }
     }
 }
 
+async fn discard_matching(letters: &DeadLetters, filter: &LetterFilter) -> anyhow::Result<()> {
+    let bar = progress_bar(Some(letters.depth(filter).await?), "{wide_bar} {pos}/{len} letters {per_sec}");
+    let result = letters.discard_all_matching(filter, DISCARD_SLICE, |discarded| bar.inc(discarded)).await;
+    bar.finish_and_clear();
+    say(format_args!("{} letters discarded", bar.position()))?;
+    Ok(result?)
+}
+
 async fn mirror(settings: &Settings, letters: DeadLetters, rebuild: bool) -> anyhow::Result<()> {
     let url = settings.redis_url.clone();
     let url = url.ok_or_else(|| usage("dead-letters mirror: REDIS_URL says where Redis is"))?;
-    let mut mirror = Mirror::new(letters, url, &settings.dlq_list, Metrics::new());
-    let shown = if rebuild { mirror.rebuild().await } else { mirror.catch_up().await };
+    let metrics = Metrics::new();
+    let mut mirror = Mirror::new(letters, url, &settings.dlq_list, metrics.clone());
+    let bar = ProgressBar::new_spinner();
+    let work = async { if rebuild { mirror.rebuild().await } else { mirror.catch_up().await } };
+    let watch = async {
+        let mut ticks = tokio::time::interval(TICK);
+        loop {
+            ticks.tick().await;
+            bar.set_message(format!("{} letters to go", metrics.dlq_mirror_pending.get()));
+        }
+    };
+    let shown = tokio::select! { shown = work => shown, () = watch => unreachable!("it watches for ever") };
+    bar.finish_and_clear();
     let shown = shown.map_err(|error| anyhow::anyhow!("{}", shared::telemetry::chain(&error)))?;
-    say(&format!("the list {} shows {shown} letters", settings.dlq_list));
-    Ok(())
+    Ok(say(format_args!("the list {} shows {shown} letters", settings.dlq_list))?)
 }
 
 fn open(url: &ReadModelUrl) -> anyhow::Result<DeadLetters> {
@@ -135,7 +176,7 @@ async fn find(letters: &DeadLetters, topic: &str, id: &str) -> anyhow::Result<De
 }
 
 fn line(letter: &DeadLetter) -> String {
-    format!(
+    visible(&format!(
         "{:<10} {}  {:<20} {:<18} {:<38} {}",
         letter.position.to_string(),
         letter.dead_at,
@@ -143,5 +184,25 @@ fn line(letter: &DeadLetter) -> String {
         letter.event_type.as_deref().unwrap_or("-"),
         letter.event_id.as_deref().unwrap_or("-"),
         std::iter::once(&letter.error).chain(&letter.causes).cloned().collect::<Vec<_>>().join(": ")
-    )
+    ))
+}
+
+fn group_line(group: &LetterGroup) -> String {
+    let LetterGroup { reason, event_type, count, oldest, newest, example } = group;
+    let event_type = if event_type.is_empty() { "-" } else { event_type };
+    visible(&format!("{count:>8}  {reason:<24} {event_type:<20} {oldest} to {newest}  such as {example}"))
+}
+
+/// Ids and types of broken records are whatever somebody sent; a terminal must not be told by them what to do.
+fn visible(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_letter_says_nothing_to_the_terminal() {
+        assert_eq!(super::visible("\u{1b}[2J\u{9b}a\r\né"), "\\u{1b}[2J\\u{9b}a\\r\\né");
+    }
 }

@@ -1,7 +1,7 @@
 //! Who may read: everybody, unless a file of tokens is given; then whoever brings one of them as a bearer (RFC 6750).
 //!
 //! Browsers send no header with a page that is opened or with a WebSocket. So `GET /graphql` decides itself what it
-//! gives to who has shown no token yet: see [`Unproven`].
+//! gives to who has shown no token yet: see `Unproven`.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -14,6 +14,7 @@ pub(crate) const GRAPHQL_PAGE_MAX: u32 = 1_000;
 
 /// Settings of the read side.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Queries")]
 pub struct ReadConfig {
     /// API_ADDR: address of the read API (REST, GraphQL, health)
     #[arg(long, env = "API_ADDR", value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
@@ -34,17 +35,18 @@ pub struct ReadConfig {
 
 /// What GraphQL offers, and how much of it one request may ask for.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "GraphQL")]
 pub struct GraphqlConfig {
     /// Whether clients may ask GraphQL for its schema
-    #[arg(long, env = "GRAPHQL_INTROSPECTION", value_name = "ON", value_enum, default_value_t = Offered::On, global = true)]
+    #[arg(long, env = "GRAPHQL_INTROSPECTION", value_name = "on|off", hide_possible_values = true, value_enum, default_value_t = Offered::On, global = true)]
     pub graphql_introspection: Offered,
 
     /// Whether GraphQL's errors suggest names that exist
-    #[arg(long, env = "GRAPHQL_SUGGESTIONS", value_name = "ON", value_enum, default_value_t = Offered::On, global = true)]
+    #[arg(long, env = "GRAPHQL_SUGGESTIONS", value_name = "on|off", hide_possible_values = true, value_enum, default_value_t = Offered::On, global = true)]
     pub graphql_suggestions: Offered,
 
     /// Whether a browser gets an editor at /graphql
-    #[arg(long, env = "GRAPHQL_EDITOR", value_name = "ON", value_enum, default_value_t = Offered::On, global = true)]
+    #[arg(long, env = "GRAPHQL_EDITOR", value_name = "on|off", hide_possible_values = true, value_enum, default_value_t = Offered::On, global = true)]
     pub graphql_editor: Offered,
 
     /// Folder of *.graphql files that are the only operations to be executed
@@ -103,7 +105,7 @@ pub struct GraphqlConfig {
     #[arg(long, env = "GRAPHQL_SOCKET_KEEP_ALIVE", value_name = "TIME", default_value = "15s", value_parser = pause, global = true)]
     pub graphql_socket_keep_alive: Duration,
 
-    /// Origins besides our own whose pages may open a WebSocket: https://shop.example,…
+    /// Origins besides our own whose pages may open a WebSocket, separated by commas
     #[arg(long, env = "GRAPHQL_ORIGINS", value_name = "LIST", value_delimiter = ',', global = true)]
     pub graphql_origins: Vec<String>,
 }

@@ -8,11 +8,12 @@ mod ado;
 mod connection;
 mod error;
 mod migrate;
+mod row;
 mod url;
 
 use std::time::Duration;
 
-use tiberius::{ColumnData, IntoSql, Row};
+use tiberius::{ColumnData, IntoSql};
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
@@ -20,6 +21,7 @@ use connection::Connections;
 
 pub use error::{FENCED, MssqlError};
 pub use migrate::{Migrated, SCHEMA_VERSION, check_version, migrate};
+pub use row::{Cell, Row};
 pub use url::{Encryption, MssqlUrl};
 
 /// A value that a statement is given, as `@P1`, `@P2`, …
@@ -73,8 +75,8 @@ impl Pool {
         let failures = manager.failures();
         let connections = bb8::Pool::builder()
             .max_size(size)
-            // A check would cost a round trip each time; a connection that broke while it was idle costs one retry.
-            .test_on_check_out(false)
+            // No round trip: it is only asked whether the connection is older than the last one that broke.
+            .test_on_check_out(true)
             .connection_timeout(url.connect_timeout + Duration::from_secs(1))
             // One try for whoever waits: why it failed is told at once, and the caller decides about the next.
             .retry_connection(false)
@@ -103,6 +105,20 @@ impl Pool {
         match tokio::spawn(call).await {
             Ok(result) => result,
             Err(ended) => Err(MssqlError::Driver(ended.to_string())),
+        }
+    }
+
+    /// Runs a batch that only reads, and once more when the connection broke (while it was idle, say) or the batch met
+    /// others on the same rows: what only reads can be asked again.
+    ///
+    /// # Errors
+    /// As [`Pool::query`].
+    pub async fn read(&self, sql: &'static str, params: Vec<Param>) -> Result<Vec<Row>, MssqlError> {
+        match self.query(sql, params.clone()).await {
+            Err(error) if matches!(error, MssqlError::Broken(_)) || error.is_a_collision() => {
+                self.query(sql, params).await
+            }
+            result => result,
         }
     }
 

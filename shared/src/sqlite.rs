@@ -114,6 +114,7 @@ pub const READ_MODEL_SCHEMA: &[&str] = &[
     crate::sql!("sqlite/schema/read_model_1.sql"),
     crate::sql!("sqlite/schema/read_model_2.sql"),
     crate::sql!("sqlite/schema/read_model_3.sql"),
+    crate::sql!("sqlite/schema/read_model_4.sql"),
 ];
 
 /// Brings a database to the newest schema: runs, in one transaction each, those of `steps` it has not seen.

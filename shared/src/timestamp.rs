@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, Timelike, Utc};
 
 /// Microseconds since 1970-01-01T00:00:00Z; negative before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,13 +63,53 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC: `2026-11-21T07:00:00.5Z` is written `2026-11-21T07:00:00.500Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_chrono().to_rfc3339_opts(SecondsFormat::AutoSi, true))
+        f.write_str(Text::of(*self).as_str())
+    }
+}
+
+/// The text of a time, made without an allocation and without format strings: answers and records are full of them.
+struct Text {
+    bytes: [u8; 27],
+    length: usize,
+}
+
+impl Text {
+    fn of(time: Timestamp) -> Self {
+        let time = time.to_chrono();
+        let micros = time.timestamp_subsec_micros();
+        let mut bytes = *b"0000-00-00T00:00:00.000000Z";
+        digits(&mut bytes[..4], time.year().unsigned_abs());
+        digits(&mut bytes[5..7], time.month());
+        digits(&mut bytes[8..10], time.day());
+        digits(&mut bytes[11..13], time.hour());
+        digits(&mut bytes[14..16], time.minute());
+        digits(&mut bytes[17..19], time.second());
+        digits(&mut bytes[20..26], micros);
+        let end = match micros {
+            0 => 19,
+            micros if micros % 1_000 == 0 => 23,
+            _ => 26,
+        };
+        bytes[end] = b'Z';
+        Self { bytes, length: end + 1 }
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.length]).expect("digits are ASCII")
+    }
+}
+
+/// Fills the whole of `place` with the last digits of `number`.
+fn digits(place: &mut [u8], mut number: u32) {
+    for digit in place.iter_mut().rev() {
+        *digit = b"0123456789"[(number % 10) as usize];
+        number /= 10;
     }
 }
 
 impl serde::Serialize for Timestamp {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(Text::of(*self).as_str())
     }
 }
 
@@ -82,6 +122,9 @@ impl<'de> serde::Deserialize<'de> for Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use chrono::SecondsFormat;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -95,6 +138,17 @@ mod tests {
             ("9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59.999999Z"),
         ] {
             assert_eq!(Timestamp::parse(text).unwrap().to_string(), shown);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn is_written_as_the_library_writes_it(micros in RANGE, coarse in 0..3_u32) {
+            let unit = 1_000_i64.pow(coarse);
+            let time = Timestamp::from_micros(micros / unit * unit).unwrap();
+            let expected = time.to_chrono().to_rfc3339_opts(SecondsFormat::AutoSi, true);
+            prop_assert_eq!(time.to_string(), expected);
+            prop_assert_eq!(Timestamp::parse(&time.to_string()), Ok(time));
         }
     }
 

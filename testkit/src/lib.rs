@@ -7,5 +7,8 @@ pub mod kafka;
 pub mod oracle;
 pub mod proxy;
 pub mod redis;
+mod skipped;
 pub mod sql_server;
 pub mod tds;
+
+pub use skipped::skipped;

@@ -173,16 +173,22 @@ impl DeadLetters {
         }
     }
 
-    /// Discards all letters that match, so many in a transaction. Returns how many that were.
+    /// Discards the letters that match and are dead by now, so many in a transaction, and tells `discarded` how many
+    /// after each. Those that die meanwhile have been seen by nobody and are left alone.
     ///
     /// # Errors
-    /// [`LetterError::Store`]; those of earlier transactions are discarded.
-    pub async fn discard_all_matching(&self, filter: &LetterFilter, slice: u32) -> Result<u64, LetterError> {
-        let mut all = 0;
+    /// [`LetterError::Store`]; what `discarded` was told of is discarded.
+    pub async fn discard_all_matching(
+        &self,
+        filter: &LetterFilter,
+        slice: u32,
+        mut discarded: impl FnMut(u64),
+    ) -> Result<(), LetterError> {
+        let filter = filter.clone().until(Timestamp::now());
         loop {
-            match self.discard_matching(filter, slice).await? {
-                0 => return Ok(all),
-                discarded => all += discarded,
+            match self.discard_matching(&filter, slice).await? {
+                0 => return Ok(()),
+                letters => discarded(letters),
             }
         }
     }

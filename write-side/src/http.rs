@@ -71,7 +71,7 @@ fn commands(write_side: &Arc<WriteSide>) -> Router<Arc<WriteSide>> {
 fn guarded(token: Option<Secret>) -> Router<Arc<WriteSide>> {
     Router::new()
         .route("/api/v1/dlq/messages", get(dead_letters::messages))
-        .route("/api/v1/dlq/messages/{id}", get(dead_letters::message))
+        .route("/api/v1/dlq/messages/{id}", get(dead_letters::message).delete(dead_letters::discard))
         .route("/api/v1/dlq/stats", get(dead_letters::stats))
         .route("/api/v1/dlq/clear", delete(dead_letters::clear))
         .route("/api/v1/replay", post(replay::replay))

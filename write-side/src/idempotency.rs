@@ -80,6 +80,9 @@ pub enum IdempotencyError {
     /// Redis.
     #[error("Redis, which keeps the idempotency keys")]
     Redis(#[from] RedisFailure),
+    /// Redis, which another request was connecting to.
+    #[error("Redis, which keeps the idempotency keys, was not reached a moment ago")]
+    Unreached,
     /// What stands there was not written by us.
     #[error("an idempotency key holds what cannot be read")]
     Unreadable,

@@ -11,6 +11,7 @@ mod fetched;
 mod inbox;
 mod progress;
 mod runner;
+mod start;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -23,7 +24,7 @@ use shared::metrics::Metrics;
 
 use crate::breaker::{BreakerSettings, SharedBreaker};
 use crate::event_log::{Consumer, EventLog, LogError, PollLimits, Polled};
-use crate::projection::{Applied, ApplyError, Batch, Projection, Span};
+use crate::projection::{Applied, ApplyError, Projection, Span};
 use crate::retry::Backoff;
 use fetched::Fetched;
 
@@ -71,6 +72,14 @@ pub enum ProjectorError {
     /// The store.
     #[error(transparent)]
     Projection(ApplyError),
+}
+
+/// Why a step went no further.
+enum Halt {
+    /// It did this instead.
+    Instead(Step),
+    /// Nothing can be done any more.
+    Stop(ProjectorError),
 }
 
 /// Reads the log and keeps the tables in step with it.
@@ -169,12 +178,16 @@ impl Projector {
         if self.current.is_empty() {
             std::mem::swap(&mut self.current, &mut self.next);
         }
-        let step = if !self.unstarted.is_empty() {
-            self.start_partitions()?
+        let done = if !self.unstarted.is_empty() {
+            self.start_partitions()
         } else if self.current.is_empty() {
-            self.poll()?
+            self.poll()
         } else {
-            self.apply()?
+            self.apply()
+        };
+        let step = match done {
+            Ok(step) | Err(Halt::Instead(step)) => step,
+            Err(Halt::Stop(error)) => return Err(error),
         };
         let is_caught_up = self.current.is_empty() && self.next.is_empty();
         if is_caught_up && matches!(step, Step::Idle | Step::Projected(_)) {
@@ -185,35 +198,33 @@ impl Projector {
     }
 
     /// Fetches the next records.
-    fn poll(&mut self) -> Result<Step, ProjectorError> {
+    fn poll(&mut self) -> Result<Step, Halt> {
         let found = self.found.take();
         let started = Instant::now();
         let Self { current, consumer, settings, .. } = self;
         let found = found.unwrap_or_else(|| current.fill(consumer, settings.limits, settings.wait));
-        match found {
-            Ok(Polled::Records) if self.current.is_empty() => {
+        match found.map_err(|error| self.log_failed(error))? {
+            Polled::Records if self.current.is_empty() => {
                 self.polled();
                 Ok(Step::Idle)
             }
-            Ok(Polled::Records) => {
+            Polled::Records => {
                 self.metrics.consume_duration.observe(started.elapsed().as_secs_f64());
                 self.polled();
                 self.apply()
             }
-            Ok(Polled::Assigned(partitions)) => {
+            Polled::Assigned(partitions) => {
                 tracing::info!(?partitions, "partitions assigned");
                 self.unstarted.extend(partitions);
                 Ok(Step::Rebalanced)
             }
-            Ok(Polled::Revoked(partitions)) => {
+            Polled::Revoked(partitions) => {
                 tracing::info!(?partitions, "partitions revoked");
                 self.fences.retain(|partition, _| !partitions.contains(partition));
                 self.forget_lag(&partitions);
                 self.unstarted.retain(|partition| !partitions.contains(partition));
                 Ok(Step::Rebalanced)
             }
-            Err(error @ LogError::Unavailable(_)) => Ok(self.log_failed(&error)),
-            Err(error @ LogError::Fatal(_)) => Err(ProjectorError::Log(error)),
         }
     }
 
@@ -226,58 +237,8 @@ impl Projector {
         self.report_lag();
     }
 
-    /// Reads on in the unstarted partitions from where the tables are projected up to.
-    fn start_partitions(&mut self) -> Result<Step, ProjectorError> {
-        let checkpoints = match self.projection.checkpoints(&self.topic) {
-            Ok(checkpoints) if checkpoints.is_empty() => match self.begin()? {
-                Ok(checkpoints) => checkpoints,
-                Err(step) => return Ok(step),
-            },
-            Ok(checkpoints) => checkpoints,
-            Err(error @ ApplyError::Transient(_)) => return Ok(self.store_failed(&error)),
-            Err(error) => return Err(ProjectorError::Projection(error)),
-        };
-        // A partition without a checkpoint is younger than the others' and is read from its very first record.
-        let checkpoint =
-            |partition: &i32| (*partition, Some(checkpoints.get(partition).copied().unwrap_or(0)));
-        let starts: Vec<_> = self.unstarted.iter().map(checkpoint).collect();
-        match self.consumer.start(&starts) {
-            Ok(()) => {}
-            Err(error @ LogError::Unavailable(_)) => return Ok(self.log_failed(&error)),
-            Err(error @ LogError::Fatal(_)) => return Err(ProjectorError::Log(error)),
-        }
-        self.breaker.lock().success();
-        self.unstarted.clear();
-        self.progress.started(&starts);
-        let fence = |(partition, _): (i32, _)| (partition, checkpoints.get(&partition).copied());
-        self.fences.extend(starts.into_iter().map(fence));
-        Ok(Step::Rebalanced)
-    }
-
-    /// Sets the first checkpoint of every partition of the topic, also of those that another projector reads: where it
-    /// begins today. From here on a partition that begins later has lost records that were never projected, whether or
-    /// not any of its records ever were, and is never taken for a new one. Returns these checkpoints, or what to do
-    /// instead of starting at them.
-    fn begin(&mut self) -> Result<Result<BTreeMap<i32, i64>, Step>, ProjectorError> {
-        let beginnings = match self.consumer.beginnings() {
-            Ok(beginnings) => beginnings,
-            Err(error @ LogError::Unavailable(_)) => return Ok(Err(self.log_failed(&error))),
-            Err(error @ LogError::Fatal(_)) => return Err(ProjectorError::Log(error)),
-        };
-        let span = |(partition, next): (i32, i64)| Span { partition, from: None, next };
-        let spans: Vec<_> = beginnings.iter().copied().map(span).collect();
-        let nothing = Batch { topic: &self.topic, spans: &spans, events: Vec::new(), letters: Vec::new() };
-        match self.projection.apply(&nothing) {
-            Ok(_) => Ok(Ok(beginnings.into_iter().collect())),
-            // Another projector has begun at this very moment, and its checkpoints are read next.
-            Err(ApplyError::Fenced { .. }) => Ok(Err(Step::Rebalanced)),
-            Err(error @ ApplyError::Transient(_)) => Ok(Err(self.store_failed(&error))),
-            Err(error) => Err(ProjectorError::Projection(error)),
-        }
-    }
-
     /// Applies the next part of what is fetched: all of it, unless a broken event is being looked for.
-    fn apply(&mut self) -> Result<Step, ProjectorError> {
+    fn apply(&mut self) -> Result<Step, Halt> {
         let Some(part) = self.current.next_part() else { return Ok(Step::Idle) };
         if self.polled_at.elapsed() >= POLL_AT_LEAST_EVERY {
             self.consumer.idle(Duration::ZERO);
@@ -285,7 +246,6 @@ impl Projector {
         }
         let spans = self.current.spans(&part, &self.fences);
         let batch = self.current.batch(&self.topic, &part, &spans);
-        let letters = batch.letters.len() as u64;
         let ahead = part.len() >= FETCH_AHEAD_MIN && self.next.is_empty() && self.found.is_none();
         let Self { projection, consumer, next, settings, metrics, .. } = self;
         let mut apply = || {
@@ -309,7 +269,7 @@ impl Projector {
         match result {
             Ok(applied) => {
                 let records = part.len();
-                self.applied(&spans, applied, letters, &part);
+                self.applied(&spans, applied, &part);
                 Ok(Step::Projected(records))
             }
             Err(error) => self.refused(part, error),
@@ -317,10 +277,11 @@ impl Projector {
     }
 
     /// Notes a part that is projected now.
-    fn applied(&mut self, spans: &[Span], applied: Applied, letters: u64, part: &Range<usize>) {
+    fn applied(&mut self, spans: &[Span], applied: Applied, part: &Range<usize>) {
         self.breaker.lock().success();
         self.current.projected();
-        accounts::projected(&self.metrics, applied, letters, self.current.appended_at(part));
+        let (letters, appended_at) = (self.current.letters(part), self.current.appended_at(part));
+        accounts::projected(&self.metrics, applied, letters, appended_at);
         self.fences.extend(spans.iter().map(|span| (span.partition, Some(span.next))));
         self.progress.projected(spans, part.len());
         self.feed.publish(|| Changes::of(self.current.events(part)));
@@ -330,11 +291,11 @@ impl Projector {
     }
 
     /// Decides what becomes of a part of which nothing was projected.
-    fn refused(&mut self, part: Range<usize>, error: ApplyError) -> Result<Step, ProjectorError> {
+    fn refused(&mut self, part: Range<usize>, error: ApplyError) -> Result<Step, Halt> {
         match error {
             ApplyError::Transient(_) => {
                 self.current.put_back(part);
-                Ok(self.store_failed(&error))
+                Err(self.store_failed(error))
             }
             ApplyError::Fenced { .. } => {
                 tracing::warn!(%error, "dropping the batch and reading on from the checkpoints");
@@ -347,7 +308,7 @@ impl Projector {
                 self.apply()
             }
             // Poison that is no event any more is a dead letter that cannot be stored: moving past it would lose it.
-            ApplyError::Poison(_) | ApplyError::Fatal(_) => Err(ProjectorError::Projection(error)),
+            ApplyError::Poison(_) | ApplyError::Fatal(_) => Err(self.store_failed(error)),
         }
     }
 
@@ -365,23 +326,31 @@ impl Projector {
         }
     }
 
-    fn store_failed(&mut self, error: &ApplyError) -> Step {
+    /// A store that is away is waited for; what else it says ends the projector.
+    fn store_failed(&mut self, error: ApplyError) -> Halt {
+        if !matches!(error, ApplyError::Transient(_)) {
+            return Halt::Stop(ProjectorError::Projection(error));
+        }
         let failures = self.breaker.lock().failure(Instant::now());
         let delay = self.settings.backoff.delay(failures, rand::random());
         let delay = delay.max(self.breaker.lock().wait(Instant::now()));
-        self.wait(delay, failures, shared::telemetry::chain(error))
+        self.wait(delay, failures, shared::telemetry::chain(&error))
     }
 
-    fn log_failed(&mut self, error: &LogError) -> Step {
+    /// A log that is away is waited for; what else it says ends the projector.
+    fn log_failed(&mut self, error: LogError) -> Halt {
+        if matches!(error, LogError::Fatal(_)) {
+            return Halt::Stop(ProjectorError::Log(error));
+        }
         self.log_failures = self.log_failures.saturating_add(1);
         let delay = self.settings.backoff.delay(self.log_failures, rand::random());
-        self.wait(delay, self.log_failures, shared::telemetry::chain(error))
+        self.wait(delay, self.log_failures, shared::telemetry::chain(&error))
     }
 
     /// Says what is waited for, and how long it is left alone.
-    fn wait(&mut self, delay: Duration, failures: u32, cause: String) -> Step {
+    fn wait(&mut self, delay: Duration, failures: u32, cause: String) -> Halt {
         tracing::warn!(failures, retry_in_ms = u64::try_from(delay.as_millis()).ok(), "waiting: {cause}");
         self.progress.waiting(cause);
-        Step::Waiting(delay)
+        Halt::Instead(Step::Waiting(delay))
     }
 }

@@ -9,6 +9,7 @@ mod abuse;
 mod freshness;
 mod letters;
 mod load;
+mod mssql;
 mod outage;
 mod projecting;
 mod reading;
@@ -17,8 +18,9 @@ mod subscriptions;
 
 use std::process::Command;
 
-const SECTIONS: [(&str, fn()); 7] = [
+const SECTIONS: [(&str, fn()); 8] = [
     ("projecting", projecting::run),
+    ("mssql", mssql::run),
     ("outage", outage::run),
     ("freshness", freshness::run),
     ("reading", reading::run),
@@ -34,6 +36,7 @@ fn main() {
             Some(("serve", dir)) => reading::serve_part(dir),
             Some(("load", what)) => reading::load_part(what),
             Some(("outage", what)) => outage::part(what),
+            Some(("mssql", what)) => mssql::part(what),
             Some(("subscribe", what)) => subscriptions::part(what),
             _ => projecting::part(part),
         }

@@ -1,13 +1,18 @@
-//! REST and GraphQL over 100,000 users and 500,000 orders, beside a route that answers the same bytes from memory.
-//! Server and load tool have a core each (by `taskset`, where it is there).
+//! REST and GraphQL over 100,000 users and 500,000 orders, beside a route that answers as many bytes from memory.
+//!
+//! What everything is compared with is a bare `axum::serve`, without limits, time-outs, metrics or headers of ours; the
+//! same route served as ours are tells what those cost. Server and load tool have a core each (by `taskset`).
 
+use std::future::IntoFuture;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use axum::routing::get;
 use read_side::config::ReadConfig;
 use read_side::read_model::ReadModel;
+use sha2::{Digest, Sha256};
 use shared::event::{Event, OrderPlaced, PaymentSettled, PaymentStatus, UserCreated};
 use shared::id::{OrderId, PaymentId, UserId};
 use shared::metrics::Metrics;
@@ -21,7 +26,19 @@ use crate::load;
 
 const USERS: u64 = 100_000;
 const ORDERS: u64 = 500_000;
+/// What `GET /users/{id}` answers here.
+const ANSWER_BYTES: usize = 1_640;
 const BATCH_EVENTS: usize = 50_000;
+
+/// What is asked for: a name for people, the part of this program that asks, and whether of the bare server.
+const ASKED: [(&str, &str, bool); 6] = [
+    ("static route of a bare axum::serve", "static", true),
+    ("static route beside ours, served as they are", "static", false),
+    ("GET /users/{id}", "rest", false),
+    ("GraphQL, persisted: hash and variables", "persisted", false),
+    ("GraphQL, text and variables", "text", false),
+    ("GraphQL, another text each time", "new", false),
+];
 
 pub(crate) fn run() {
     let dir = tempfile::tempdir().unwrap();
@@ -29,72 +46,132 @@ pub(crate) fn run() {
     let mut server =
         pinned("0", &format!("part:serve-{}", dir.path().display())).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
-    let address = lines.next().unwrap().unwrap();
+    let addresses = lines.next().unwrap().unwrap();
+    let (ours, bare) = addresses.split_once(' ').unwrap();
     println!("\nReading, {USERS} users, {ORDERS} orders, 32 connections, server and load on one core each");
-    println!("{:<44} {:>10} {:>9} {:>8}", "", "answers/s", "× static", "p99 ms");
+    println!(
+        "GraphQL asks for user → 5 orders → payment. µs is time of the server's threads for one answer."
+    );
+    println!(
+        "{:<46}{:>10}{:>8}{:>8}{:>8}{:>9}{:>14}",
+        "", "answers/s", "ratio", "µs", "ratio", "p99 ms", "at half load"
+    );
     let mut fixed = None;
-    for (what, kind) in [
-        ("static route, the same bytes", "static"),
-        ("GET /users/{id}", "rest"),
-        ("GraphQL user → 5 orders → payment", "graphql"),
-    ] {
-        let output = pinned("1", &format!("part:load-{kind}-{address}")).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let numbers: Option<Vec<f64>> = text.trim().split(' ').map(|n| n.parse().ok()).collect();
-        let numbers = numbers.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
-        let base = *fixed.get_or_insert(numbers[0]);
-        println!("{what:<44} {:>10.0} {:>9.3} {:>8.2}", numbers[0], numbers[0] / base, numbers[1]);
+    for (what, kind, is_bare) in ASKED {
+        let address = if is_bare { bare } else { ours };
+        let full = asked(kind, address, server.id(), 0.0);
+        let half = asked(kind, address, server.id(), full[0] / 2.0);
+        let (rate, spent) = *fixed.get_or_insert((full[0], full[2]));
+        println!(
+            "{what:<46}{:>10.0}{:>8.3}{:>8.1}{:>8.3}{:>9.2}{:>14.2}",
+            full[0],
+            full[0] / rate,
+            full[2],
+            spent / full[2],
+            full[1],
+            half[1]
+        );
     }
+    println!("The server holds {} besides the files that it maps.", memory(server.id()));
     server.kill().unwrap();
     server.wait().unwrap();
 }
 
+/// Rate, 99th percentile and time of the server, as a load tool of its own process measures them.
+fn asked(kind: &str, address: &str, server: u32, pace: f64) -> Vec<f64> {
+    let output = pinned("1", &format!("part:load-{kind}-{address}-{server}-{pace}")).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let numbers: Option<Vec<f64>> = text.trim().split(' ').map(|n| n.parse().ok()).collect();
+    numbers.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Memory of a process that no file stands behind.
+fn memory(pid: u32) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    let kb: u64 = line.split_whitespace().next().unwrap().parse().unwrap();
+    format!("{} MB", kb / 1024)
+}
+
 /// This program again, on one core.
 fn pinned(core: &str, part: &str) -> Command {
-    let program = std::env::current_exe().unwrap();
-    if Command::new("taskset").arg("--version").stdout(Stdio::null()).status().is_err() {
-        let mut command = Command::new(program);
-        command.arg(part);
-        return command;
-    }
-    let mut command = Command::new("taskset");
-    command.args(["-c", core]).arg(program).arg(part);
+    let mut command = crate::server::pinned(core, std::env::current_exe().unwrap());
+    command.arg(part);
     command
 }
 
+const DOCUMENT: &str =
+    "query ($id: ID!) { user(id: $id) { name recentOrders { orderId amount payment { status } } } }";
+
 pub(crate) fn load_part(part: &str) {
-    let (kind, address) = part.split_once('-').unwrap();
-    let request: fn(u64) -> String = match kind {
+    let parts: Vec<_> = part.split('-').collect();
+    let [kind, address, server, pace] = parts[..] else { panic!("{part}") };
+    let request: load::Request = match kind {
         "static" => |_| "GET /static HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
         "rest" => |random| format!("GET /users/user-{} HTTP/1.1\r\nhost: x\r\n\r\n", random % USERS),
+        "persisted" => |random| post(&format!(r#"{{"extensions":{},{}}}"#, *PERSISTED, variables(random))),
+        "text" => |random| post(&format!(r#"{{"query":"{DOCUMENT}",{}}}"#, variables(random))),
         _ => |random| {
-            let body = format!(
-                r#"{{"query":"{{user(id:\"user-{}\"){{name recentOrders{{orderId amount payment{{status}}}}}}}}"}}"#,
-                random % USERS
-            );
-            format!(
-                "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-                body.len()
-            )
+            let id = random % USERS;
+            post(&format!(
+                r#"{{"query":"{{user(id:\"user-{id}\"){{name recentOrders{{orderId amount payment{{status}}}}}}}}"}}"#
+            ))
         },
     };
-    let (rate, p99_ms) = load::run(address, request);
-    println!("{rate} {p99_ms}");
+    match kind {
+        "static" => {}
+        "rest" => {
+            let answer = load::once(address, &request(1));
+            assert_eq!(answer.matches("SETTLED").count(), 5);
+            assert!(answer.len().abs_diff(ANSWER_BYTES) < 50, "{} bytes", answer.len());
+        }
+        _ => {
+            let register =
+                format!(r#"{{"query":"{DOCUMENT}","extensions":{},{}}}"#, *PERSISTED, variables(1));
+            load::once(address, &post(&register));
+            assert_eq!(load::once(address, &request(1)).matches("SETTLED").count(), 5);
+        }
+    }
+    let pace: f64 = pace.parse().unwrap();
+    let measured = load::run(address, server.parse().unwrap(), request, (pace > 0.0).then_some(pace));
+    println!("{} {} {}", measured.rate, measured.p99_ms, measured.server_us);
 }
 
+/// The extension that names the document by its hash.
+static PERSISTED: LazyLock<String> = LazyLock::new(|| {
+    let hash: String = Sha256::digest(DOCUMENT).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(r#"{{"persistedQuery":{{"version":1,"sha256Hash":"{hash}"}}}}"#)
+});
+
+fn variables(random: u64) -> String {
+    format!(r#""variables":{{"id":"user-{}"}}"#, random % USERS)
+}
+
+fn post(body: &str) -> String {
+    format!(
+        "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Ours, with a route that answers from memory as many bytes as `GET /users/{id}` does, and a bare server with only that.
 pub(crate) fn serve_part(dir: &str) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let metrics = Metrics::new();
         let url = ReadModelUrl::Sqlite(Path::new(dir).join("read_model.db"));
         let read_model = ReadModel::open(&url, metrics.clone()).unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let fixed = "x".repeat(1_500);
+        let ours = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let bare = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        println!("{} {}", ours.local_addr().unwrap(), bare.local_addr().unwrap());
+        let fixed = "x".repeat(ANSWER_BYTES);
         let fixed = axum::Router::new().route("/static", get(async move || fixed.clone()));
+        let bare = axum::serve(bare, fixed.clone()).into_future();
+        tokio::spawn(bare);
+        let fixed = shared::http::finish(fixed, &metrics);
+        let fixed = axum::Router::new().route("/static", axum::routing::any_service(fixed));
         let router = fixed.merge(read_side::http::router(read_model, &ReadConfig::default(), None, &metrics));
-        println!("{address}");
-        shared::http::serve(listener, router, CancellationToken::new()).await.unwrap();
+        shared::http::serve(ours, router, CancellationToken::new()).await.unwrap();
     });
 }
 

@@ -1,5 +1,6 @@
 //! The binary as a child on one core, for sections that measure it from outside; ended when dropped.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -66,11 +67,11 @@ impl Drop for Server {
 }
 
 /// A program on one core, where that can be had.
-pub(crate) fn pinned(core: &str, program: &str) -> Command {
+pub(crate) fn pinned(core: &str, program: impl AsRef<OsStr>) -> Command {
     if Command::new("taskset").arg("--version").stdout(Stdio::null()).status().is_err() {
         return Command::new(program);
     }
     let mut command = Command::new("taskset");
-    command.args(["-c", core, program]);
+    command.args(["-c", core]).arg(program);
     command
 }

@@ -33,7 +33,7 @@ pub(crate) fn run() {
         let (idle_s, begun) = (server.cpu_seconds(), Instant::now());
         let part = format!("part:subscribe-{skus}-{}-{}", server.queries, server.commands);
         let program = std::env::current_exe().unwrap();
-        let output = pinned("1", program.to_str().unwrap()).arg(part).output().unwrap();
+        let output = pinned("1", program).arg(part).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let numbers: Option<Vec<f64>> = text.trim().split(' ').map(|n| n.parse().ok()).collect();
         let [delivered, messages, p50, p99, statements] = numbers.as_deref().unwrap_or_default() else {

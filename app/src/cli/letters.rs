@@ -5,6 +5,19 @@ use shared::Timestamp;
 use shared::settings::InvalidSetting;
 use write_side::dead_letter::LetterFilter;
 
+/// Stands below `dead-letters --help`.
+pub const EXAMPLES: &str = "\
+Examples:
+  millrace dead-letters stats                                one line for each cause
+  millrace dead-letters list --reason unknown-type --limit 5
+  millrace dead-letters show 3:1027                          payload, headers, causes, earlier attempts
+  millrace dead-letters redrive --reason unknown-type --dry-run
+  millrace dead-letters redrive --from 2026-11-21T07:00:00Z --max 100
+  millrace dead-letters discard 3:1027
+
+Exit code: 0 done, 1 failed or no such letter, 2 an argument or a setting is wrong.
+Redriving needs the log. While another process owns an embedded log, it is asked at COMMAND_ADDR, with ADMIN_TOKEN.";
+
 /// What can be done with dead letters.
 #[derive(Debug, Subcommand)]
 pub enum LettersCommand {
@@ -24,7 +37,14 @@ pub enum LettersCommand {
         json: bool,
     },
     /// Count open letters by reason and type: one cause, one line
-    Stats,
+    Stats {
+        /// Which.
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Show one letter whole
     Show {
         /// Its id, partition:offset

@@ -8,6 +8,7 @@ use write_side::dead_letter::{DeadLetters, LetterFilter, redrive, redrive_matchi
 use write_side::event_log::EventLog;
 
 use super::{find, line};
+use crate::answer::say;
 use crate::cli::Settings;
 use crate::cli::letters::RedriveArgs;
 use crate::usage;
@@ -36,7 +37,6 @@ pub(super) async fn run(
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
 async fn named(
     settings: &Settings,
     letters: &DeadLetters,
@@ -50,19 +50,23 @@ async fn named(
         found.push(find(letters, topic, id).await?);
     }
     if dry_run {
-        found.iter().for_each(|letter| println!("{}", line(letter)));
-        return Ok(());
+        return Ok(found.iter().try_for_each(|letter| say(line(letter)))?);
     }
     match open_log(settings) {
         Ok(log) => {
             for redriven in redrive(letters, &log, &found).await? {
-                println!("{} redriven to {}", redriven.place.position, redriven.position);
+                say(format_args!("{} redriven to {}", redriven.place.position, redriven.position))?;
             }
         }
         Err(owned) => {
-            let owner = Owner::new(settings, owned);
+            let owner = Owner::new(settings, owned)?;
             for ids in ids.chunks(REQUEST_LETTERS_MAX as usize) {
-                println!("{}", owner.replay(&json!({ "ids": ids })).await?);
+                let answer =
+                    owner.replay(&json!({ "ids": ids, "max_messages": REQUEST_LETTERS_MAX })).await?;
+                for letter in answer["redriven"].as_array().into_iter().flatten() {
+                    let text = |name: &str| letter[name].as_str().unwrap_or_default();
+                    say(format_args!("{} redriven to {}", text("id"), text("position")))?;
+                }
             }
         }
     }
@@ -70,21 +74,18 @@ async fn named(
 }
 
 /// A dry run.
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
 async fn tell(letters: &DeadLetters, filter: &LetterFilter, max: u32) -> anyhow::Result<()> {
     let mut told = 0;
     loop {
         let page = letters.page(filter, (max - told).min(100), told).await?;
-        page.iter().for_each(|letter| println!("{}", line(letter)));
+        page.iter().try_for_each(|letter| say(line(letter)))?;
         told += u32::try_from(page.len())?;
         if page.is_empty() {
-            println!("{told} letters would be redriven");
-            return Ok(());
+            return Ok(say(format_args!("{told} letters would be redriven"))?);
         }
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
 async fn matching(
     settings: &Settings,
     letters: &DeadLetters,
@@ -98,11 +99,11 @@ async fn matching(
             let sent = redrive_matching(letters, &log, filter, max, |batch| bar.inc(batch.len() as u64));
             sent.await.map_err(anyhow::Error::from)
         }
-        Err(owned) => through_owner(&Owner::new(settings, owned), filter, max, &bar).await,
+        Err(owned) => through_owner(&Owner::new(settings, owned)?, filter, max, &bar).await,
     };
     let sent = bar.position();
     bar.finish_and_clear();
-    println!("{sent} letters redriven");
+    say(format_args!("{sent} letters redriven"))?;
     result
 }
 
@@ -123,7 +124,7 @@ async fn through_owner(
     let mut left = max;
     while left > 0 {
         let body = json!({ "filter": filter, "max_messages": left.min(REQUEST_LETTERS_MAX) });
-        let answer: Value = serde_json::from_str(&owner.replay(&body).await?)?;
+        let answer = owner.replay(&body).await?;
         let count = answer["count"].as_u64().unwrap_or_default();
         bar.inc(count);
         left = left.saturating_sub(u32::try_from(count)?);
@@ -144,16 +145,18 @@ struct Owner {
 }
 
 impl Owner {
-    fn new(settings: &Settings, owned: impl std::fmt::Display) -> Self {
-        Self {
-            client: reqwest::Client::new(),
-            url: format!("http://{}/api/v1/replay", settings.commands.command_addr),
+    fn new(settings: &Settings, owned: impl std::fmt::Display) -> anyhow::Result<Self> {
+        let url = settings.write_side_url("/api/v1/replay").with_context(|| owned.to_string())?;
+        Ok(Self {
+            // A proxy that the environment names is for other machines.
+            client: reqwest::Client::builder().no_proxy().build()?,
+            url,
             token: settings.commands.admin_token.clone(),
             owned: owned.to_string(),
-        }
+        })
     }
 
-    async fn replay(&self, body: &Value) -> anyhow::Result<String> {
+    async fn replay(&self, body: &Value) -> anyhow::Result<Value> {
         let Self { url, owned, .. } = self;
         let mut request = self.client.post(url).json(body);
         if let Some(token) = &self.token {
@@ -163,6 +166,6 @@ impl Owner {
             request.send().await.with_context(|| format!("{owned}; and no write side answers at {url}"))?;
         let (status, body) = (answer.status(), answer.text().await?);
         anyhow::ensure!(status.is_success(), "{url}: {status}: {body}");
-        Ok(body)
+        serde_json::from_str(&body).with_context(|| format!("{url}: the answer is not JSON"))
     }
 }

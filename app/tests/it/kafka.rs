@@ -8,7 +8,7 @@ use testkit::kafka::{Broker, Topic, brokers};
 use testkit::oracle::{expected_tables, stock};
 use testkit::proxy::{Fault, Proxy};
 
-use crate::process::{Client, Home, Server, until};
+use crate::process::{Client, Home, Process, Server, until};
 
 /// A member that is silent for two seconds is taken for dead.
 const QUICK_GROUP: &str = "session.timeout.ms=2000;heartbeat.interval.ms=200";
@@ -28,16 +28,30 @@ fn post(server: &Server, events: &[Envelope]) {
 }
 
 fn start(home: &Home, topic: &Topic, properties: &str) -> Server {
-    home.start(&[
+    start_on(home, &topic.url(), topic, properties)
+}
+
+fn start_on(home: &Home, url: &str, topic: &Topic, properties: &str) -> Server {
+    home.start(&settings(url, topic.name(), properties))
+}
+
+/// Takes commands where another did.
+fn start_at(home: &Home, topic: &Topic, address: &str) -> Server {
+    let at = [("COMMAND_ADDR", address)];
+    home.start(&[&settings(&topic.url(), topic.name(), QUICK_GROUP)[..], &at].concat())
+}
+
+fn settings<'a>(url: &'a str, group: &'a str, properties: &'a str) -> [(&'a str, &'a str); 8] {
+    [
         ("SAMPLE", "off"),
         ("PARTITIONS", "3"),
-        ("EVENT_LOG", &topic.url()),
-        ("KAFKA_GROUP_ID", topic.name()),
+        ("EVENT_LOG", url),
+        ("KAFKA_GROUP_ID", group),
         ("KAFKA_PROPERTIES", properties),
         ("RETRY_INITIAL_INTERVAL", "100ms"),
         ("RETRY_MAX_INTERVAL", "200ms"),
         ("CIRCUIT_BREAKER_MAX_FAILURES", "1000"),
-    ])
+    ]
 }
 
 fn is_ready(server: &Server) -> bool {
@@ -81,6 +95,39 @@ fn promise_5_a_projector_that_slept_past_its_session_is_refused() {
 }
 
 #[test]
+fn tls_and_passwords_are_spoken_and_wrong_ones_are_waited_for() {
+    let Some(broker) = Broker::start(None) else { return };
+    let (secure, properties) = broker.secure();
+    let topic = Topic::new(broker.address(), 3);
+    let url = format!("kafka://{secure}/{}", topic.name());
+    let home = Home::new();
+    let events = events(0..200);
+    for (mechanism, share) in [("SCRAM-SHA-512", 0..100), ("PLAIN", 100..200)] {
+        let properties = format!("{};{QUICK_GROUP}", properties.replace("SCRAM-SHA-512", mechanism));
+        let server = start_on(&home, &url, &topic, &properties);
+        until("the brokers let it in", || is_ready(&server).then_some(()));
+        post(&server, &events[share.clone()]);
+        home.until_projected(i64::try_from(share.end).unwrap());
+    }
+    assert_tables(&home, &events);
+    let (trusting, authority) = properties.split_once(";ssl.ca.location=").unwrap();
+    for (properties, cause) in [
+        (properties.replace("sasl.password=", "sasl.password=n0t-"), "authentication"),
+        (format!("{trusting};ssl.ca.location={authority}.none"), "ssl.ca.location"),
+        (trusting.to_owned(), "certificate"),
+    ] {
+        let mut command = home.command(&["write-side"]);
+        let settings = [("EVENT_LOG", url.as_str()), ("KAFKA_PROPERTIES", properties.as_str())];
+        let process = Process::start(command.envs(settings));
+        process.logged(cause);
+        process.signal("TERM");
+        let ended = process.finish();
+        let password = properties.split(';').find_map(|item| item.strip_prefix("sasl.password=")).unwrap();
+        assert!(!ended.stderr.contains(password) && !ended.stdout.contains(password), "{ended:?}");
+    }
+}
+
+#[test]
 fn sigterm_under_load_loses_nothing_and_ends_in_time() {
     let Some(brokers) = brokers() else { return };
     let topic = Topic::new(&brokers, 3);
@@ -108,6 +155,34 @@ fn sigterm_under_load_loses_nothing_and_ends_in_time() {
     let _next = start(&home, &topic, QUICK_GROUP);
     home.until_projected(records);
     assert_tables(&home, &events(0..records));
+}
+
+#[test]
+fn killed_again_and_again_over_kafka() {
+    const KILLS: u32 = 6;
+    let Some(brokers) = brokers() else { return };
+    let topic = Topic::new(&brokers, 3);
+    let home = Home::new();
+    let mut server = start(&home, &topic, QUICK_GROUP);
+    let (url, address) = (format!("{}/api/v1/events", server.commands), server.commands_addr().to_owned());
+    let stop = AtomicBool::new(false);
+    let (sent, _last) = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| send_until(&url, &stop));
+        for _ in 0..KILLS {
+            let before = home.projected();
+            until("more is projected", || (home.projected() > before).then_some(()));
+            server.process.kill();
+            // The group misses it after a while; until then its successor is given nothing to read.
+            server = start_at(&home, &topic, &address);
+        }
+        stop.store(true, Ordering::Relaxed);
+        (sender.join().unwrap(), server)
+    });
+    let records: i64 = topic.ends().iter().sum();
+    assert!(records >= sent, "{sent} were answered, {records} are in the log");
+    home.until_projected(records);
+    assert_tables(&home, &events(0..sent));
+    assert_eq!(home.count("SELECT COUNT(*) FROM dead_letters"), 0);
 }
 
 #[test]

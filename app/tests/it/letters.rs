@@ -1,5 +1,7 @@
 //! Dead letters through the whole binary: seen in Redis, filtered, redriven and discarded, with and without a token.
 
+use std::process::Command;
+
 use testkit::redis::RedisServer;
 
 use crate::process::{Home, Process, Server, until};
@@ -40,9 +42,49 @@ fn letters_stand_in_redis_as_soon_as_redis_is_there() {
     let rebuilt = Process::start(rebuild.env("REDIS_URL", &url).env("DLQ_LIST", "letters")).finish();
     assert_eq!(rebuilt.ok(), "the list letters shows 6 letters");
     assert_eq!(redis.ask::<i64>(&["LLEN", "letters"]), 6);
-    let without = home.beside(&server, &["dead-letters", "mirror"]);
+    server.process.signal("TERM");
+    assert_eq!(server.process.finish().code, Some(0));
+    let discard = |reason: &str, url: &str| {
+        let mut discard = home.command(&["dead-letters", "discard", "--reason", reason]);
+        Process::start(discard.env("REDIS_URL", url).env("DLQ_LIST", "letters")).finish()
+    };
+    assert_eq!(discard("missing-field", &url).ok(), "1 letters discarded");
+    assert_eq!(redis.ask::<i64>(&["LLEN", "letters"]), 5, "no write side is there to do it");
+    let away = discard("invalid-field", "redis://127.0.0.1:1");
+    assert_eq!(away.ok(), "2 letters discarded");
+    assert!(away.stderr.contains("the list letters shows it later"), "{away:?}");
+    let without = Process::start(&mut home.command(&["dead-letters", "mirror"])).finish();
     assert_eq!(without.code, Some(2), "{without:?}");
     assert!(without.stderr.contains("REDIS_URL"), "{without:?}");
+}
+
+#[test]
+fn redis_may_have_a_certificate_of_ones_own_authority() {
+    let home = Home::new();
+    let make = |dir: &std::path::Path| {
+        let script = "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca
+            openssl req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=127.0.0.1
+            echo subjectAltName=IP:127.0.0.1 >names
+            openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem";
+        let made = Command::new("sh").args(["-ec", script]).current_dir(dir).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        std::fs::copy(dir.join("ca.pem"), home.path().join("ca.pem")).unwrap();
+    };
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let tls = ["--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem", "--tls-auth-clients", "no"];
+    let arguments: Vec<_> = tls.into_iter().chain(["--tls-port", &port]).collect();
+    let Some(redis) = RedisServer::start_with(&arguments, make) else { return };
+    Process::start(&mut home.command(&["migrate"])).finish().ok();
+    let mirror = |trusted: Option<&str>| {
+        let mut command = home.command(&["dead-letters", "mirror"]);
+        command.env("REDIS_URL", format!("rediss://127.0.0.1:{port}"));
+        Process::start(command.envs(trusted.map(|file| ("SSL_CERT_FILE", file)))).finish()
+    };
+    assert_eq!(mirror(Some("ca.pem")).ok(), "the list dlq shows 0 letters");
+    let refused = mirror(None);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("certificate"), "{refused:?}");
+    drop(redis);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod scarcity;
 mod settings;
 mod shutdown;
 mod soak;
+mod sql_server;
 mod store;
 mod story;
 mod tree;

@@ -277,3 +277,37 @@ fn documents_point_to_files_that_exist() {
     }
     assert_none(&offences);
 }
+
+/// What stands between backticks in the last column of tables that say where a thing is seen or tested.
+fn tests_named(text: &str) -> Vec<String> {
+    let (mut named, mut names_tests) = (Vec::new(), false);
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let last = line.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default().trim();
+        if lines.peek().is_some_and(|next| next.starts_with("|--")) {
+            names_tests = ["seen in", "test", "tests"].contains(&last);
+        } else if names_tests && line.starts_with("| ") {
+            named.extend(last.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    named
+}
+
+#[test]
+fn documents_name_tests_that_exist() {
+    let files: Vec<_> = CRATES.iter().flat_map(|name| files(name, "rs")).collect();
+    let exists = |name: &str| match name.strip_suffix('…') {
+        _ if name.ends_with(".rs") => {
+            files.iter().any(|file| format!("/{}", file.path).ends_with(&format!("/{name}")))
+        }
+        Some(beginning) => files.iter().any(|file| file.text.contains(&format!("fn {beginning}"))),
+        None => files.iter().any(|file| file.text.contains(&format!("fn {name}("))),
+    };
+    let mut offences = Vec::new();
+    for (document, least) in [("ARCHITECTURE.md", 7), ("docs/reliability.md", 20)] {
+        let named = tests_named(&std::fs::read_to_string(root().join(document)).unwrap());
+        assert!(named.len() >= least, "{document}: the tables are found");
+        offences.extend(named.iter().filter(|name| !exists(name)).map(|name| format!("{document}: {name}")));
+    }
+    assert_none(&offences);
+}

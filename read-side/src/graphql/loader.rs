@@ -36,6 +36,8 @@ pub(super) struct Loaders {
     pub(super) inventory: Loader<Sku, Option<Arc<InventoryItem>>>,
     /// The last orders of a user, by how many.
     pub(super) recent_orders: Loader<(UserId, u32), Arc<Vec<Order>>>,
+    /// Recent orders that are going to be asked for once their user is there, and how many.
+    expected: Mutex<Vec<(UserId, u32)>>,
     /// Pages of the orders of a user.
     pub(super) orders_of_users: Loader<(UserId, OrdersAsked), Vec<Arc<Order>>>,
 }
@@ -103,6 +105,7 @@ impl Loaders {
             orders: Loader::new(),
             inventory: Loader::new(),
             recent_orders: Loader::new(),
+            expected: Mutex::default(),
             orders_of_users: Loader::new(),
         }
     }
@@ -129,13 +132,7 @@ impl Loaders {
     }
 
     async fn load_wanted(&self) {
-        let ids = self.users.take_wanted();
-        if !ids.is_empty() {
-            self.count("users", ids.len());
-            let found = self.read_model.users(&ids).await.map_err(|e| masked(&e));
-            let found = found.map(|users| by_key(users, |user| user.user_id.clone()));
-            self.users.deliver(ids, found);
-        }
+        self.load_users().await;
         let ids = self.orders.take_wanted();
         if !ids.is_empty() {
             self.count("orders", ids.len());
@@ -152,6 +149,39 @@ impl Loaders {
         }
         self.load_recent_orders().await;
         self.load_orders_of_users().await;
+    }
+
+    /// Says that the last `limit` orders of a user are going to be asked for, so that they can come with the user.
+    pub(super) fn expect_recent_orders(&self, user: UserId, limit: u32) {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner).push((user, limit));
+    }
+
+    /// Many users are one statement, and their orders another. One user and the orders that are going to be asked for
+    /// are one in all.
+    async fn load_users(&self) {
+        let ids = self.users.take_wanted();
+        let expected = std::mem::take(&mut *self.expected.lock().unwrap_or_else(PoisonError::into_inner));
+        match (&ids[..], expected.into_iter().next()) {
+            ([], _) => {}
+            ([only], Some((user, limit))) if *only == user => self.load_user_with_orders(user, limit).await,
+            _ => {
+                self.count("users", ids.len());
+                let found = self.read_model.users(&ids).await.map_err(|e| masked(&e));
+                let found = found.map(|users| by_key(users, |user| user.user_id.clone()));
+                self.users.deliver(ids, found);
+            }
+        }
+    }
+
+    async fn load_user_with_orders(&self, id: UserId, limit: u32) {
+        self.count("user_with_orders", 1);
+        let found = self.read_model.user_with_orders(&id, limit).await.map_err(|e| masked(&e));
+        let user = found.map(|found| {
+            let (user, orders) = found?;
+            self.recent_orders.put((id.clone(), limit), Arc::new(orders));
+            Some(Arc::new(user))
+        });
+        self.users.deliver(vec![id.clone()], user.map(|user| HashMap::from([(id, user)])));
     }
 
     /// A page of all users. Loaded at once: nothing else can be part of the statement.
@@ -297,6 +327,11 @@ impl<K: Hash + Eq + Clone, V: Clone + Default> Loader<K, V> {
 
     fn is_waited_for(&self) -> bool {
         !self.state().wanted.is_empty()
+    }
+
+    /// Has it ready before anybody asks. What was asked for already is left to be loaded.
+    fn put(&self, key: K, value: V) {
+        self.state().slots.entry(key).or_insert(Slot::Loaded(Ok(value)));
     }
 
     fn take_wanted(&self) -> Vec<K> {

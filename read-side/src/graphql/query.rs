@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use async_graphql::connection::Connection;
-use async_graphql::{Context, ID, Object, Result};
+use async_graphql::{Context, ID, Object, Result, Value};
 use shared::id::{InvalidId, OrderId, Sku, UserId};
 
-use super::connection::{Cursor, OrderFilter, TimeOrder, UserFilter, Window, page_complexity, page_max};
+use super::connection::{
+    Cursor, OrderFilter, TimeOrder, UserFilter, Window, page_complexity, page_limit, page_max,
+};
 use super::errors::invalid;
 use super::loader::Loaders;
 use super::node::{GlobalId, Node};
+use super::user::RECENT_ORDERS;
 use crate::view::{InventoryItem, Order, User};
 
 pub(super) struct Query;
@@ -25,7 +28,11 @@ impl Query {
         #[graphql(desc = "Id of the user: [A-Za-z0-9._:@-]{1,64}")] id: ID,
     ) -> Result<Option<Arc<User>>> {
         let id = parse_id(&id, UserId::parse)?;
-        loaders(context).users.load(id).await
+        let loaders = loaders(context);
+        if let Some(limit) = recent_orders_asked(context) {
+            loaders.expect_recent_orders(id.clone(), limit);
+        }
+        loaders.users.load(id).await
     }
 
     /// The users of those ids, in the same order and number; null where nobody has told of one.
@@ -131,6 +138,17 @@ impl Query {
         check_count(context, &ids)?;
         async_graphql::futures_util::future::try_join_all(ids.iter().map(|id| find(context, id))).await
     }
+}
+
+/// How many recent orders of the user are going to be asked for. `None` also for a limit that is going to be refused.
+fn recent_orders_asked(context: &Context<'_>) -> Option<u32> {
+    let asked = context.field().selection_set().find(|field| field.name() == "recentOrders")?;
+    let limit = asked.arguments().ok()?.into_iter().find(|(name, _)| name == "limit");
+    let limit = match limit {
+        Some((_, Value::Number(limit))) => limit.as_i64().and_then(|limit| i32::try_from(limit).ok())?,
+        _ => RECENT_ORDERS,
+    };
+    page_limit(context, "limit", limit).ok()
 }
 
 async fn find(context: &Context<'_>, id: &ID) -> Result<Option<Node>> {

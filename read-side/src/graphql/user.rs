@@ -13,7 +13,7 @@ use super::scalars::DateTime;
 use crate::view::{Order, User};
 
 /// How many orders `recentOrders` gives when it is not told.
-const RECENT_ORDERS: i32 = 5;
+pub(super) const RECENT_ORDERS: i32 = 5;
 
 /// Someone who orders.
 #[Object]

@@ -5,11 +5,9 @@ use std::time::Instant;
 use shared::event::{OrderItem, PaymentStatus};
 use shared::id::{OrderId, PaymentId, Sku, UserId};
 use shared::metrics::Metrics;
-use shared::mssql::{self, MssqlUrl, Param, Pool};
+use shared::mssql::{self, MssqlError, MssqlUrl, Param, Pool, Row};
 use shared::text::OrderStatus;
-use shared::{Amount, ErrorClass, Timestamp, sql};
-use tiberius::Row;
-use tiberius::numeric::Numeric;
+use shared::{ErrorClass, sql};
 use tokio::runtime::Handle;
 
 use super::{Checkpoints, OpenError, ReadError};
@@ -158,23 +156,18 @@ impl MssqlReadModel {
         operation: &str,
         sql: &'static str,
         params: Vec<Param>,
-        view: fn(&Row) -> Result<T, Unreadable>,
+        view: fn(&Row) -> Result<T, MssqlError>,
     ) -> Result<Vec<T>, ReadError> {
         let started = Instant::now();
-        let rows = self.pool.query(sql, params).await;
+        let rows = self.pool.read(sql, params).await;
         self.metrics.observe_db(operation, started.elapsed());
-        let rows = rows.map_err(|error| match error.class() {
+        let views = rows.and_then(|rows| rows.iter().map(view).collect());
+        views.map_err(|error| match error.class() {
             ErrorClass::Transient => ReadError::Away(error.into()),
             ErrorClass::Poison | ErrorClass::Fatal => ReadError::Broken(error.into()),
-        })?;
-        rows.iter().map(view).collect::<Result<_, _>>().map_err(|error| ReadError::Broken(error.into()))
+        })
     }
 }
-
-/// A column that does not hold what the projector writes there.
-#[derive(Debug, thiserror::Error)]
-#[error("column {0} cannot be read")]
-struct Unreadable(&'static str);
 
 /// Many ids as the one parameter that `OPENJSON` takes apart.
 fn json(ids: &[impl serde::Serialize]) -> Param {
@@ -208,21 +201,20 @@ fn count(limit: u32) -> Param {
     Param::Int(i32::try_from(limit).unwrap_or(i32::MAX))
 }
 
-fn user(row: &Row) -> Result<User, Unreadable> {
+fn user(row: &Row) -> Result<User, MssqlError> {
     Ok(User {
-        user_id: parsed(row, "user_id", |text| UserId::parse(text).ok())?,
-        name: parsed(row, "name", |text| Some(text.into()))?,
-        email: parsed(row, "email", |text| Some(text.into()))?,
-        created_at: timestamp(row, "occurred_at")?.ok_or(Unreadable("occurred_at"))?,
+        user_id: row.parsed("user_id", UserId::parse)?,
+        name: row.get::<&str>("name")?.into(),
+        email: row.get::<&str>("email")?.into(),
+        created_at: row.get("occurred_at")?,
     })
 }
 
-fn inventory_item(row: &Row) -> Result<InventoryItem, Unreadable> {
-    let number = |column| row.try_get::<i64, _>(column).map_err(|_| Unreadable(column));
+fn inventory_item(row: &Row) -> Result<InventoryItem, MssqlError> {
     Ok(InventoryItem {
-        sku: parsed(row, "sku", |text| Sku::parse(text).ok())?,
-        quantity: number("quantity")?.ok_or(Unreadable("quantity"))?,
-        reported_quantity: number("reported_quantity")?,
+        sku: row.parsed("sku", Sku::parse)?,
+        quantity: row.get("quantity")?,
+        reported_quantity: row.maybe("reported_quantity")?,
     })
 }
 
@@ -232,60 +224,55 @@ struct OrderLine {
     item: Option<OrderItem>,
 }
 
-fn order_line(row: &Row) -> Result<OrderLine, Unreadable> {
+fn order_line(row: &Row) -> Result<OrderLine, MssqlError> {
     let order = Order {
-        order_id: parsed(row, "order_id", |text| OrderId::parse(text).ok())?,
-        user_id: parsed(row, "user_id", |text| UserId::parse(text).ok())?,
-        amount: amount(row, "amount")?.ok_or(Unreadable("amount"))?,
-        currency: parsed(row, "currency", |text| Some(text.into()))?,
-        status: parsed(row, "status", |text| Some(text.into()))?,
-        placed_at: timestamp(row, "placed_at")?.ok_or(Unreadable("placed_at"))?,
+        order_id: row.parsed("order_id", OrderId::parse)?,
+        user_id: row.parsed("user_id", UserId::parse)?,
+        amount: row.get("amount")?,
+        currency: row.get::<&str>("currency")?.into(),
+        status: row.get::<&str>("status")?.into(),
+        placed_at: row.get("placed_at")?,
         items: Items::none(),
         payment: payment(row)?,
     };
     Ok(OrderLine { order, item: item(row)? })
 }
 
-fn user_with_order_line(row: &Row) -> Result<(User, Option<OrderLine>), Unreadable> {
+fn user_with_order_line(row: &Row) -> Result<(User, Option<OrderLine>), MssqlError> {
     // The outer join says with NULL that there is no order.
-    let has_order = text(row, "order_id")?.is_some();
+    let has_order = row.maybe::<&str>("order_id")?.is_some();
     Ok((user(row)?, has_order.then(|| order_line(row)).transpose()?))
 }
 
-fn checkpoint(row: &Row) -> Result<(Box<str>, i32, i64), Unreadable> {
-    let partition = row.try_get("partition_id").map_err(|_| Unreadable("partition_id"))?;
-    let next = row.try_get("next_offset").map_err(|_| Unreadable("next_offset"))?;
-    Ok((
-        parsed(row, "topic", |text| Some(text.into()))?,
-        partition.ok_or(Unreadable("partition_id"))?,
-        next.ok_or(Unreadable("next_offset"))?,
-    ))
+fn checkpoint(row: &Row) -> Result<(Box<str>, i32, i64), MssqlError> {
+    Ok((row.get::<&str>("topic")?.into(), row.get("partition_id")?, row.get("next_offset")?))
 }
 
 /// A payment has a status, so NULL there is the outer join saying that there is none.
-fn payment(row: &Row) -> Result<Option<Payment>, Unreadable> {
-    let Some(status) = text(row, "payment_status")? else { return Ok(None) };
+fn payment(row: &Row) -> Result<Option<Payment>, MssqlError> {
+    if row.maybe::<&str>("payment_status")?.is_none() {
+        return Ok(None);
+    }
+    let has_id = row.maybe::<&str>("payment_id")?.is_some();
     Ok(Some(Payment {
-        status: PaymentStatus::parse(status).ok_or(Unreadable("payment_status"))?,
-        payment_id: match text(row, "payment_id")? {
-            Some(id) => Some(PaymentId::parse(id).map_err(|_| Unreadable("payment_id"))?),
-            None => None,
-        },
-        amount: amount(row, "paid")?.ok_or(Unreadable("paid"))?,
-        currency: parsed(row, "paid_in", |text| Some(text.into()))?,
-        method: text(row, "method")?.map(Into::into),
-        settled_at: timestamp(row, "settled_at")?,
+        status: row.parsed("payment_status", |text| PaymentStatus::parse(text).ok_or(()))?,
+        payment_id: has_id.then(|| row.parsed("payment_id", PaymentId::parse)).transpose()?,
+        amount: row.get("paid")?,
+        currency: row.get::<&str>("paid_in")?.into(),
+        method: row.maybe::<&str>("method")?.map(Into::into),
+        settled_at: row.maybe("settled_at")?,
     }))
 }
 
 /// A line has a SKU, so NULL there is the outer join saying that the order has no lines.
-fn item(row: &Row) -> Result<Option<OrderItem>, Unreadable> {
-    let Some(sku) = text(row, "sku")? else { return Ok(None) };
-    let quantity = row.try_get::<i32, _>("quantity").map_err(|_| Unreadable("quantity"))?;
+fn item(row: &Row) -> Result<Option<OrderItem>, MssqlError> {
+    if row.maybe::<&str>("sku")?.is_none() {
+        return Ok(None);
+    }
     Ok(Some(OrderItem {
-        sku: Sku::parse(sku).map_err(|_| Unreadable("sku"))?,
-        quantity: quantity.ok_or(Unreadable("quantity"))?.into(),
-        unit_price: amount(row, "unit_price")?.ok_or(Unreadable("unit_price"))?,
+        sku: row.parsed("sku", Sku::parse)?,
+        quantity: row.get::<i32>("quantity")?.into(),
+        unit_price: row.get("unit_price")?,
     }))
 }
 
@@ -303,35 +290,4 @@ fn folded(rows: Vec<OrderLine>) -> Result<Vec<Order>, ReadError> {
         Ok(Order { items, ..order })
     });
     whole.collect()
-}
-
-fn text<'a>(row: &'a Row, column: &'static str) -> Result<Option<&'a str>, Unreadable> {
-    row.try_get(column).map_err(|_| Unreadable(column))
-}
-
-fn parsed<T>(row: &Row, column: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Unreadable> {
-    text(row, column)?.and_then(parse).ok_or(Unreadable(column))
-}
-
-/// `DECIMAL(19,4)`, exactly.
-fn amount(row: &Row, column: &'static str) -> Result<Option<Amount>, Unreadable> {
-    let Some(number) = row.try_get::<Numeric, _>(column).map_err(|_| Unreadable(column))? else {
-        return Ok(None);
-    };
-    let units =
-        (u32::from(number.scale()) == shared::amount::SCALE).then(|| i64::try_from(number.value()).ok());
-    let amount = units.flatten().and_then(Amount::from_units);
-    amount.map(Some).ok_or(Unreadable(column))
-}
-
-/// `DATETIME2(6)`, which is UTC.
-fn timestamp(row: &Row, column: &'static str) -> Result<Option<Timestamp>, Unreadable> {
-    let time: Option<chrono::NaiveDateTime> = row.try_get(column).map_err(|_| Unreadable(column))?;
-    match time {
-        Some(time) => {
-            let time = Timestamp::from_micros(time.and_utc().timestamp_micros());
-            time.map(Some).ok_or(Unreadable(column))
-        }
-        None => Ok(None),
-    }
 }

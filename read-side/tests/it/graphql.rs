@@ -80,6 +80,44 @@ fn statements(read_side: &ReadSide) -> [(&'static str, u64); 3] {
 }
 
 #[tokio::test]
+async fn one_user_with_orders_costs_one_statement() {
+    let read_side = ReadSide::seeded();
+    let statements =
+        || ["user_with_orders", "users", "recent_orders"].map(|name| read_side.metrics.db_operations(name));
+    let recent = |user: &str, asked: &str| format!(r#"user(id: "{user}") {{ name {asked} {{ orderId }} }}"#);
+    let ids = |orders: &Value| orders.as_array().unwrap().len();
+
+    let found = data(&read_side, &format!("{{ {} }}", recent("customer-2", "recentOrders")), json!({})).await;
+    assert_eq!((ids(&found["user"]["recentOrders"]), statements()), (5, [1, 0, 0]));
+    let query = "query ($n: Int) { user(id: \"customer-2\") { ...A } }
+        fragment A on User { recentOrders(limit: $n) { orderId } more: recentOrders(limit: 7) { orderId } }";
+    let found = data(&read_side, query, json!({"n": 2})).await;
+    assert_eq!(
+        (ids(&found["user"]["recentOrders"]), statements()),
+        (2, [2, 0, 1]),
+        "the other limit by itself"
+    );
+    assert_eq!(ids(&found["user"]["more"]), 7);
+    let found = data(&read_side, &format!("{{ {} }}", recent("nobody", "recentOrders")), json!({})).await;
+    assert_eq!((found, statements()), (json!({"user": null}), [3, 0, 1]));
+
+    let two = format!(
+        "{{ a: {} b: {} }}",
+        recent("customer-2", "recentOrders"),
+        recent("customer-59", "recentOrders")
+    );
+    let found = data(&read_side, &two, json!({})).await;
+    assert_eq!((ids(&found["b"]["recentOrders"]), statements()), (1, [3, 1, 2]), "together");
+    let twice = format!(
+        "{{ a: {} b: {} }}",
+        recent("customer-2", "recentOrders(limit: 1)"),
+        recent("customer-2", "recentOrders")
+    );
+    let found = data(&read_side, &twice, json!({})).await;
+    assert_eq!((ids(&found["a"]["recentOrders"]), ids(&found["b"]["recentOrders"])), (1, 5));
+}
+
+#[tokio::test]
 async fn any_number_of_users_costs_two_statements() {
     let read_side = ReadSide::seeded();
     let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)

@@ -214,7 +214,7 @@ async fn failures_of_ours_are_masked_under_an_id() {
     let read_side = ReadSide::seeded();
     drop(crate::seed::database(
         &read_side.path(),
-        "UPDATE orders SET items = '[{' WHERE order_id = 'invoice-1'",
+        "UPDATE orders_with_payments SET items = '[{' WHERE order_id = 'invoice-1'",
     ));
     let answer = read_side.query("{ order(id: \"invoice-1\") { amount } }", json!({})).await;
     let error = answer.json()["errors"][0].clone();

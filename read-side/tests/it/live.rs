@@ -40,8 +40,7 @@ impl ReadSide {
 }
 
 const SETTLE: &str =
-    "INSERT INTO payments VALUES ('invoice-6', 'p-6', 9900, 'EUR', NULL, 'SETTLED', 1, 1, 'p-6')
-    ON CONFLICT DO NOTHING";
+    "INSERT INTO payments VALUES ('invoice-6', 'p-6', 9900, 'EUR', NULL, 'SETTLED', 1, 1, 'p-6')";
 
 #[tokio::test]
 async fn what_changes_is_shown_as_it_stands() {

@@ -36,7 +36,7 @@ fn a_database_that_cannot_serve_is_refused_at_start() {
 #[tokio::test]
 async fn rows_that_cannot_be_shown_are_our_fault_and_stay_hidden() {
     let read_side = ReadSide::seeded();
-    let broken = "UPDATE orders SET items = '[{' WHERE order_id = 'invoice-1';
+    let broken = "UPDATE orders_with_payments SET items = '[{' WHERE order_id = 'invoice-1';
                   UPDATE users SET occurred_at = 9223372036854775807 WHERE user_id = 'customer-2'";
     drop(database(&read_side.path(), broken));
     read_side.get("/orders/invoice-1").await.assert_problem(500, &["internal"]);

@@ -188,7 +188,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let read_side = ReadSide::seeded();
-            let clean = "DELETE FROM orders; INSERT INTO users VALUES ('u', 'e', 'n', 1, 'e')";
+            let clean = "DELETE FROM orders_with_payments; INSERT INTO users VALUES ('u', 'e', 'n', 1, 'e')";
             let writer = database(&read_side.path(), clean);
             for (id, micros) in times.iter().enumerate() {
                 insert(&writer, id, *micros);

@@ -35,6 +35,7 @@ pub(crate) struct Answer {
 pub(crate) fn database(path: &Path, rows: &str) -> rusqlite::Connection {
     let mut writer = open_writer(path, Synchronous::Normal, 1 << 20, 1000).unwrap();
     migrate(&mut writer, READ_MODEL_SCHEMA).unwrap();
+    writer.execute_batch(include_str!("seed_writes.sql")).unwrap();
     writer.execute_batch(rows).unwrap();
     writer
 }
@@ -51,12 +52,22 @@ impl ReadSide {
 
     /// With other settings than those that nobody has set.
     pub(crate) fn reading(config: &ReadConfig) -> Self {
-        let feed = ChangeFeed::in_process();
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("read-model.db");
         drop(database(&path, include_str!("seed.sql")));
         let metrics = Metrics::new();
         let read_model = ReadModel::open(&ReadModelUrl::Sqlite(path), metrics.clone()).unwrap();
+        Self::over(read_model, config, metrics, directory)
+    }
+
+    /// Over tables that are elsewhere; the directory is this read side's own.
+    pub(crate) fn over(
+        read_model: ReadModel,
+        config: &ReadConfig,
+        metrics: Metrics,
+        directory: TempDir,
+    ) -> Self {
+        let feed = ChangeFeed::in_process();
         Self {
             router: read_side::http::router(read_model, config, Some(feed.clone()), &metrics),
             metrics,

@@ -10,6 +10,7 @@ use crate::settings::{InvalidSetting, duration};
 
 /// Settings of every HTTP port.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "HTTP")]
 pub struct HttpConfig {
     /// How long the head of a request may take to arrive
     #[arg(long, env = "HTTP_HEADER_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration, global = true)]

@@ -1,15 +1,16 @@
 //! One connection and how it is made: the bb8 manager around bb8-tiberius'.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bb8_tiberius::{ConnectionManager, rt};
-use tiberius::{EncryptionLevel, Query, Row};
+use tiberius::{EncryptionLevel, Query};
 use tokio::sync::broadcast;
 
-use super::Param;
 use super::error::MssqlError;
 use super::url::{Encryption, MssqlUrl};
+use super::{Param, Row};
 
 /// A connection that knows whether it may be used again.
 pub(super) struct Connection {
@@ -17,6 +18,9 @@ pub(super) struct Connection {
     /// Whether the last call has not, or not yet, ended in a known state: an answer may be on its way that nobody waits
     /// for, or a transaction be open.
     pub(super) dirty: bool,
+    /// The generation of its pool when it was made; one that breaks ends its generation.
+    made_in: u64,
+    generation: Arc<AtomicU64>,
 }
 
 impl Connection {
@@ -42,7 +46,11 @@ impl Connection {
             Err(_) => Err(MssqlError::Timeout(command_timeout)),
         };
         self.dirty = result.as_ref().is_err_and(MssqlError::leaves_the_connection_unknown);
-        Ok(result?.pop().unwrap_or_default())
+        if matches!(result, Err(MssqlError::Broken(_))) {
+            // What broke this one (a server that was restarted, say) has broken those made before it as well.
+            self.generation.fetch_max(self.made_in + 1, Ordering::Relaxed);
+        }
+        Ok(result?.pop().unwrap_or_default().into_iter().map(Row::new).collect())
     }
 }
 
@@ -54,6 +62,8 @@ pub(super) struct Connections {
     /// Whether the server was found not to speak TLS.
     only_plain: AtomicBool,
     connect_timeout: Duration,
+    /// The generation of connections that may be used.
+    generation: Arc<AtomicU64>,
     /// Why connecting failed. bb8 itself lets whoever waits wait on, and tells nobody.
     failures: broadcast::Sender<MssqlError>,
 }
@@ -75,6 +85,7 @@ impl Connections {
             plain,
             only_plain: AtomicBool::new(false),
             connect_timeout: url.connect_timeout,
+            generation: Arc::default(),
             failures: broadcast::Sender::new(FAILURES_KEPT),
         }
     }
@@ -86,9 +97,10 @@ impl Connections {
 
     /// Opens a connection and logs in, in bounded time.
     pub(super) async fn open(&self) -> Result<Connection, MssqlError> {
+        let made_in = self.generation.load(Ordering::Relaxed);
         let opening = tokio::time::timeout(self.connect_timeout, self.connect_either());
         let client = opening.await.map_err(|_| MssqlError::ConnectTimeout(self.connect_timeout))??;
-        Ok(Connection { client, dirty: false })
+        Ok(Connection { client, dirty: false, made_in, generation: self.generation.clone() })
     }
 
     async fn connect_either(&self) -> Result<rt::Client, MssqlError> {
@@ -130,8 +142,10 @@ impl bb8::ManageConnection for Connections {
         connection
     }
 
-    /// Never asked: see `test_on_check_out`.
-    async fn is_valid(&self, _: &mut Connection) -> Result<(), MssqlError> {
+    async fn is_valid(&self, connection: &mut Connection) -> Result<(), MssqlError> {
+        if connection.made_in < self.generation.load(Ordering::Relaxed) {
+            return Err(MssqlError::Broken("another connection has broken since".to_owned()));
+        }
         Ok(())
     }
 

@@ -1,5 +1,6 @@
--- One order with its lines. Idempotent and in any order: a row gives way only to a newer version of itself.
-INSERT INTO orders (order_id, user_id, amount, currency, status, placed_at, items, occurred_at, event_id)
+-- One order with its lines. Idempotent and in any order: it gives way only to a newer version of itself. The row may be
+-- there already for its payment, which is left alone.
+INSERT INTO orders_with_payments AS o (order_id, user_id, amount, currency, status, placed_at, items, occurred_at, event_id)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
 ON CONFLICT (order_id) DO UPDATE SET
     user_id = excluded.user_id,
@@ -10,4 +11,4 @@ ON CONFLICT (order_id) DO UPDATE SET
     items = excluded.items,
     occurred_at = excluded.occurred_at,
     event_id = excluded.event_id
-WHERE (excluded.occurred_at, excluded.event_id) > (orders.occurred_at, orders.event_id);
+WHERE o.event_id IS NULL OR (excluded.occurred_at, excluded.event_id) > (o.occurred_at, o.event_id);

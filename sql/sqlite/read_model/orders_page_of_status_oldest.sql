@@ -1,9 +1,8 @@
 -- The same as orders_page_oldest.sql, but only orders of status ?6: one range of the index orders_of_status, however
 -- rare the status is.
 SELECT o.order_id, o.user_id, o.amount, o.currency, o.status, o.placed_at, o.items,
-       p.status, p.payment_id, p.amount, p.currency, p.method, p.settled_at
-FROM orders AS o
-LEFT JOIN payments AS p ON p.order_id = o.order_id
+       o.payment_status, o.payment_id, o.payment_amount, o.payment_currency, o.method, o.settled_at
+FROM orders_with_payments AS o
 WHERE o.status = ?6 AND (o.placed_at, o.order_id) > (?1, ?2) AND (o.placed_at, o.order_id) < (?3, ?4)
 ORDER BY o.placed_at ASC, o.order_id ASC
 LIMIT ?5;

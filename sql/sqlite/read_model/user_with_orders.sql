@@ -1,12 +1,11 @@
 -- A user (?1) with the last ?2 orders, newest first, and their payments: a row for each order, or one without an order.
--- The user's columns come last, so that the others are those of recent_orders.sql. One range of the index orders_of_user
--- gives the orders in their order; then one search of a primary key for each order and each payment.
+-- The user's columns come last, so that the others are those of recent_orders.sql. One range of the index
+-- orders_of_user gives the orders in their order, with all that is shown of them.
 SELECT o.order_id, o.user_id, o.amount, o.currency, o.status, o.placed_at, o.items,
-       p.status, p.payment_id, p.amount, p.currency, p.method, p.settled_at,
+       o.payment_status, o.payment_id, o.payment_amount, o.payment_currency, o.method, o.settled_at,
        u.user_id, u.name, u.email, u.occurred_at
 FROM users AS u
-LEFT JOIN orders AS o ON o.user_id = u.user_id
-LEFT JOIN payments AS p ON p.order_id = o.order_id
+LEFT JOIN orders_with_payments AS o ON o.user_id = u.user_id
 WHERE u.user_id = ?1
 ORDER BY o.placed_at DESC, o.order_id DESC
 LIMIT ?2;

@@ -3,10 +3,9 @@
 mod mirror;
 
 use serde::Serialize;
-use shared::mssql::{self, MssqlError, MssqlUrl, Param, Pool};
+use shared::mssql::{self, MssqlError, MssqlUrl, Param, Pool, Row};
 use shared::record::{HeaderView, Position};
 use shared::{Timestamp, sql};
-use tiberius::Row;
 use tokio::runtime::Handle;
 
 use super::{Closed, DeadLetter, LetterError, LetterFilter, LetterGroup, Place};
@@ -40,6 +39,10 @@ impl MssqlLetters {
         limit: u32,
         offset: u32,
     ) -> Result<Vec<DeadLetter>, LetterError> {
+        if limit == 0 {
+            // To fetch no rows is an error in T-SQL.
+            return Ok(Vec::new());
+        }
         let mut params = bounds(filter);
         params.extend([limit, offset].map(|number| Param::BigInt(number.into())));
         params.push(Param::BigInt(PAGE_BYTES_MAX));
@@ -72,17 +75,16 @@ impl MssqlLetters {
         &self,
         sql: &'static str,
         params: Vec<Param>,
-        read: fn(&Row) -> tiberius::Result<T>,
+        view: fn(&Row) -> Result<T, MssqlError>,
     ) -> Result<Vec<T>, LetterError> {
-        let rows = self.0.query(sql, params).await.map_err(store_error)?;
-        rows.iter().map(read).collect::<tiberius::Result<_>>().map_err(|error| store_error(error.into()))
+        let rows = self.0.read(sql, params).await.map_err(store_error)?;
+        rows.iter().map(view).collect::<Result<_, _>>().map_err(store_error)
     }
 
     /// The one `INT` that a statement returns; 0 when it returns none.
     async fn number(&self, sql: &'static str, params: Vec<Param>) -> Result<u64, LetterError> {
-        let numbers = self.rows(sql, params, |row| row.try_get::<i32, _>(0)).await?;
-        let number = numbers.into_iter().next().flatten().unwrap_or_default();
-        Ok(u64::from(number.unsigned_abs()))
+        let rows = self.0.query(sql, params).await.map_err(store_error)?;
+        rows.first().map_or(Ok(0), Row::count).map_err(store_error)
     }
 }
 
@@ -122,59 +124,42 @@ fn store_error(error: MssqlError) -> LetterError {
     LetterError::Store(error.into())
 }
 
-/// A column that must hold something.
-fn required<'a, T: tiberius::FromSql<'a>>(row: &'a Row, column: &'static str) -> tiberius::Result<T> {
-    row.try_get(column)?.ok_or_else(|| unreadable(column))
-}
-
-fn unreadable(column: &'static str) -> tiberius::error::Error {
-    tiberius::error::Error::Conversion(format!("column {column} cannot be read").into())
-}
-
-fn letter(row: &Row) -> tiberius::Result<DeadLetter> {
-    let text = |column| required::<&str>(row, column).map(str::to_owned);
-    let maybe_text =
-        |column| Ok::<_, tiberius::error::Error>(row.try_get::<&str, _>(column)?.map(str::to_owned));
-    let bytes =
-        |column| Ok::<_, tiberius::error::Error>(row.try_get::<&[u8], _>(column)?.map(<[u8]>::to_vec));
+fn letter(row: &Row) -> Result<DeadLetter, MssqlError> {
+    let text = |column| row.get::<&str>(column).map(str::to_owned);
+    let maybe_text = |column| row.maybe::<&str>(column).map(|text| text.map(str::to_owned));
+    let bytes = |column| row.maybe::<&[u8]>(column).map(|bytes| bytes.map(<[u8]>::to_vec));
     Ok(DeadLetter {
         topic: text("topic")?,
         position: position(row)?,
         reason: text("reason")?,
         error: text("error")?,
-        causes: serde_json::from_str(required(row, "causes")?).unwrap_or_default(),
+        causes: serde_json::from_str(row.get("causes")?).unwrap_or_default(),
         event_id: maybe_text("event_id")?,
         event_type: maybe_text("event_type")?,
         key: bytes("record_key")?,
         payload: bytes("payload")?,
-        headers: HeaderView::from_bytes(required(row, "headers")?).to_owned(),
-        attempts: required::<i32>(row, "attempts")?.unsigned_abs(),
-        appended_at: time(row, "appended_at")?,
-        dead_at: time(row, "dead_at")?,
+        headers: HeaderView::from_bytes(row.get("headers")?).to_owned(),
+        attempts: row.get::<i32>("attempts")?.unsigned_abs(),
+        appended_at: row.get("appended_at")?,
+        dead_at: row.get("dead_at")?,
     })
 }
 
-fn position(row: &Row) -> tiberius::Result<Position> {
-    Ok(Position { partition: required(row, "partition_id")?, offset: required(row, "record_offset")? })
+fn position(row: &Row) -> Result<Position, MssqlError> {
+    Ok(Position { partition: row.get("partition_id")?, offset: row.get("record_offset")? })
 }
 
-fn place(row: &Row) -> tiberius::Result<Place> {
-    Ok(Place { topic: required::<&str>(row, "topic")?.to_owned(), position: position(row)? })
+fn place(row: &Row) -> Result<Place, MssqlError> {
+    Ok(Place { topic: row.get::<&str>("topic")?.to_owned(), position: position(row)? })
 }
 
-fn group(row: &Row) -> tiberius::Result<LetterGroup> {
+fn group(row: &Row) -> Result<LetterGroup, MssqlError> {
     Ok(LetterGroup {
-        reason: required::<&str>(row, "reason")?.to_owned(),
-        event_type: required::<&str>(row, "event_type")?.to_owned(),
-        count: required::<i64>(row, "letters")?.unsigned_abs(),
-        oldest: time(row, "oldest")?,
-        newest: time(row, "newest")?,
+        reason: row.get::<&str>("reason")?.to_owned(),
+        event_type: row.get::<&str>("event_type")?.to_owned(),
+        count: row.get::<i64>("letters")?.unsigned_abs(),
+        oldest: row.get("oldest")?,
+        newest: row.get("newest")?,
         example: position(row)?,
     })
-}
-
-/// `DATETIME2(6)`, which is UTC.
-fn time(row: &Row, column: &'static str) -> tiberius::Result<Timestamp> {
-    let time: chrono::NaiveDateTime = required(row, column)?;
-    Timestamp::from_micros(time.and_utc().timestamp_micros()).ok_or_else(|| unreadable(column))
 }

@@ -48,9 +48,10 @@ fn commands() -> [Described; 7] {
     ]
 }
 
-fn dead_letters() -> [Described; 6] {
+fn dead_letters() -> [Described; 7] {
     let get = |path, summary| Described::get(path, "dead letters", JSON, summary);
     let post = |path, takes, summary| Described::post(path, "dead letters", takes, 200, summary);
+    let delete = |path, summary| Described::bare(HttpMethod::Delete, path, "dead letters", summary);
     let max = || json!({ "type": "integer", "minimum": 0 });
     let boolean = || json!({ "type": "boolean" });
     let filter = object(
@@ -76,8 +77,8 @@ fn dead_letters() -> [Described; 6] {
             .query(&["limit", "offset", "type", "reason", "event_id", "from", "to"]),
         get("/api/v1/dlq/messages/{id}", "A dead letter with its payload and what went wrong"),
         get("/api/v1/dlq/stats", "How many there are, by reason and type"),
-        Described::bare(HttpMethod::Delete, "/api/v1/dlq/clear", "dead letters", "Discard all of them")
-            .query(&["confirm"]),
+        delete("/api/v1/dlq/messages/{id}", "Discard a dead letter"),
+        delete("/api/v1/dlq/clear", "Discard all of them").query(&["confirm"]),
         post("/api/v1/replay", replay, "Send letters through the log again"),
         post(
             "/api/v1/replay/batch",

@@ -27,10 +27,16 @@ impl RedisKeys {
         }
     }
 
+    /// The connection. One request makes it while the others wait, and what comes of that is the same for all of them:
+    /// if each tried anew, a Redis that is silent would be waited for by one after the other.
     async fn connect(&self) -> Result<MultiplexedConnection, IdempotencyError> {
-        let mut slot = self.connection.lock().await;
+        let (mut slot, waited) = match self.connection.try_lock() {
+            Ok(slot) => (slot, false),
+            Err(_) => (self.connection.lock().await, true),
+        };
         match &*slot {
             Some(connection) => Ok(connection.clone()),
+            None if waited => Err(IdempotencyError::Unreached),
             None => Ok(slot.insert(self.url.connect().await?).clone()),
         }
     }

@@ -7,7 +7,7 @@ pub mod document;
 
 use std::collections::BTreeMap;
 
-use shared::mssql::{self, FENCED, Migrated, MssqlError, MssqlUrl, Param, Pool};
+use shared::mssql::{self, FENCED, Migrated, MssqlError, MssqlUrl, Param, Pool, Row};
 use shared::{ErrorClass, EventType, Timestamp, sql};
 use tokio::runtime::Handle;
 
@@ -55,12 +55,8 @@ impl MssqlProjection {
         let read = sql!("mssql/projection/checkpoints.sql");
         let query = self.pool.query(read, vec![Param::Text(topic.to_owned())]);
         let rows = self.runtime.block_on(query).map_err(sorted)?;
-        rows.iter()
-            .map(|row| -> tiberius::Result<_> {
-                Ok((row.try_get(0)?.unwrap_or_default(), row.try_get(1)?.unwrap_or_default()))
-            })
-            .collect::<tiberius::Result<_>>()
-            .map_err(|error| ApplyError::Fatal(error.into()))
+        let checkpoint = |row: &Row| Ok((row.get("partition_id")?, row.get("next_offset")?));
+        rows.iter().map(checkpoint).collect::<Result<_, _>>().map_err(sorted)
     }
 
     pub(super) fn prune_inbox(&mut self, older_than: Timestamp, slice: u32) -> Result<Pruned, ApplyError> {
@@ -131,13 +127,8 @@ impl MssqlProjection {
     }
 }
 
-fn counted(rows: &[tiberius::Row]) -> Result<u64, MssqlError> {
-    let count: Option<i32> = match rows.first() {
-        Some(row) => row.try_get(0)?,
-        None => None,
-    };
-    let count = count.and_then(|count| u64::try_from(count).ok());
-    count.ok_or_else(|| MssqlError::Driver("the batch gave no count".to_owned()))
+fn counted(rows: &[Row]) -> Result<u64, MssqlError> {
+    rows.first().map_or_else(|| Err(MssqlError::Driver("the batch gave no count".to_owned())), Row::count)
 }
 
 fn fenced(spans: &[Span]) -> ApplyError {

@@ -1,4 +1,4 @@
-//! The projection into a SQLite file: one transaction a batch, one prepared statement a row.
+//! The projection into a SQLite file: one transaction a batch, one run of a prepared statement a row.
 //!
 //! Commits are not forced to disk one by one (`synchronous=NORMAL`): after a power loss the checkpoint is as old as
 //! the rows beside it, and the log, which is forced to disk, gives the rest again.
@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
-use shared::event::InventoryAdjusted;
+use rusqlite::{Connection, Statement, Transaction, TransactionBehavior, params};
+use shared::event::{InventoryAdjusted, OrderPlaced};
+use shared::id::PaymentId;
 use shared::sqlite::{self, ErrorClass, Synchronous};
 use shared::{Envelope, EventType, Timestamp, sql};
 
@@ -157,7 +158,6 @@ fn write_all(
 ) -> rusqlite::Result<u64> {
     write_users(tx, changes)?;
     write_orders(tx, changes, items)?;
-    write_payments(tx, &changes.payments)?;
     let duplicates = write_inventory(tx, &changes.adjustments)?;
     write_letters(tx, letters)?;
     Ok(duplicates)
@@ -177,42 +177,73 @@ fn write_users(tx: &Transaction<'_>, changes: &Changes<'_>) -> rusqlite::Result<
     Ok(())
 }
 
+/// Orders and payments share rows, and both are sorted by them: nearly every order is new and comes with the payment it
+/// opens, and is written in one go.
 fn write_orders(tx: &Transaction<'_>, changes: &Changes<'_>, items: &mut Vec<u8>) -> rusqlite::Result<()> {
-    let mut statement = tx.prepare_cached(sql!("sqlite/projection/order.sql"))?;
+    let mut whole = tx.prepare_cached(sql!("sqlite/projection/order_with_payment.sql"))?;
+    let mut alone = tx.prepare_cached(sql!("sqlite/projection/order.sql"))?;
+    let mut payment_alone = tx.prepare_cached(sql!("sqlite/projection/payment.sql"))?;
+    let mut payments = changes.payments.iter().peekable();
     for (envelope, order) in &changes.orders {
+        while let Some(payment) = payments.next_if(|payment| *payment.order_id < order.order_id) {
+            write_payment(&mut payment_alone, payment)?;
+        }
+        let payment = payments.next_if(|payment| *payment.order_id == order.order_id);
         items.clear();
         serde_json::to_writer(&mut *items, &order.items).expect("lines always serialise");
-        statement.execute(params![
-            order.order_id.as_str(),
-            order.user_id.as_str(),
-            order.amount.units(),
-            order.currency.as_str(),
-            order.status.as_str(),
-            order.placed_at.micros(),
-            std::str::from_utf8(items).expect("JSON is UTF-8"),
-            envelope.occurred_at.micros(),
-            envelope.event_id.as_str(),
-        ])?;
+        let items = std::str::from_utf8(items).expect("JSON is UTF-8");
+        if let Some(payment) = payment {
+            bind_order(&mut whole, envelope, order, items)?;
+            bind_payment(&mut whole, ORDER_COLUMNS + 1, payment)?;
+            if whole.raw_execute()? == 1 {
+                continue;
+            }
+        }
+        bind_order(&mut alone, envelope, order, items)?;
+        alone.raw_execute()?;
+        if let Some(payment) = payment {
+            write_payment(&mut payment_alone, payment)?;
+        }
     }
-    Ok(())
+    payments.try_for_each(|payment| write_payment(&mut payment_alone, payment))
 }
 
-fn write_payments(tx: &Transaction<'_>, payments: &[Payment<'_>]) -> rusqlite::Result<()> {
-    let mut statement = tx.prepare_cached(sql!("sqlite/projection/payment.sql"))?;
-    for payment in payments {
-        statement.execute(params![
-            payment.order_id.as_str(),
-            payment.payment_id.map(|id| id.as_str()),
-            payment.amount.units(),
-            payment.currency.as_str(),
-            payment.method.map(|method| method.as_str()),
-            payment.status.as_str(),
-            payment.settled_at.map(Timestamp::micros),
-            payment.occurred_at.micros(),
-            payment.event_id.as_str(),
-        ])?;
-    }
-    Ok(())
+fn write_payment(statement: &mut Statement<'_>, payment: &Payment<'_>) -> rusqlite::Result<()> {
+    statement.raw_bind_parameter(1, payment.order_id.as_str())?;
+    bind_payment(statement, 2, payment)?;
+    statement.raw_execute().map(drop)
+}
+
+/// The parameters of an order, its id the first of them.
+const ORDER_COLUMNS: usize = 9;
+
+fn bind_order(
+    statement: &mut Statement<'_>,
+    envelope: &Envelope,
+    order: &OrderPlaced,
+    items: &str,
+) -> rusqlite::Result<()> {
+    statement.raw_bind_parameter(1, order.order_id.as_str())?;
+    statement.raw_bind_parameter(2, order.user_id.as_str())?;
+    statement.raw_bind_parameter(3, order.amount.units())?;
+    statement.raw_bind_parameter(4, order.currency.as_str())?;
+    statement.raw_bind_parameter(5, order.status.as_str())?;
+    statement.raw_bind_parameter(6, order.placed_at.micros())?;
+    statement.raw_bind_parameter(7, items)?;
+    statement.raw_bind_parameter(8, envelope.occurred_at.micros())?;
+    statement.raw_bind_parameter(ORDER_COLUMNS, envelope.event_id.as_str())
+}
+
+/// The parameters of a payment from `first` on, without the order's id.
+fn bind_payment(statement: &mut Statement<'_>, first: usize, payment: &Payment<'_>) -> rusqlite::Result<()> {
+    statement.raw_bind_parameter(first, payment.payment_id.map(PaymentId::as_str))?;
+    statement.raw_bind_parameter(first + 1, payment.amount.units())?;
+    statement.raw_bind_parameter(first + 2, payment.currency.as_str())?;
+    statement.raw_bind_parameter(first + 3, payment.method.map(|method| method.as_str()))?;
+    statement.raw_bind_parameter(first + 4, payment.status.as_str())?;
+    statement.raw_bind_parameter(first + 5, payment.settled_at.map(Timestamp::micros))?;
+    statement.raw_bind_parameter(first + 6, payment.occurred_at.micros())?;
+    statement.raw_bind_parameter(first + 7, payment.event_id.as_str())
 }
 
 /// What the new adjustments of one sku come to.

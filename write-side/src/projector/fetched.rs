@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use shared::text::CorrelationId;
 use shared::{Envelope, Event, RecordBatch, Timestamp, decode};
 
 use crate::dead_letter::DeadLetter;
@@ -139,6 +140,14 @@ impl Fetched {
         })
     }
 
+    /// The dead letters of a part.
+    pub(super) fn letters(&self, part: &Range<usize>) -> impl Iterator<Item = &DeadLetter> {
+        self.outcomes[part.clone()].iter().filter_map(|outcome| match outcome {
+            Outcome::Letter(letter) => Some(&**letter),
+            Outcome::Event(_) | Outcome::Unread => None,
+        })
+    }
+
     /// When the log took each record of a part.
     pub(super) fn appended_at(&self, part: &Range<usize>) -> impl Iterator<Item = Timestamp> {
         part.clone().map(|index| self.records.get(index).appended_at)
@@ -163,7 +172,7 @@ impl Fetched {
             let record = self.records.get(part.start);
             let mut letter = DeadLetter::refused(&record, envelope, error, now);
             letter.causes.append(&mut self.refusals);
-            warn(&letter);
+            warn(&letter, envelope.correlation_id.as_ref());
             *outcome = Outcome::Letter(Box::new(letter));
         }
         self.parts.push(part.clone());
@@ -178,18 +187,20 @@ fn decode_share(records: &RecordBatch, from: usize, outcomes: &mut [Outcome]) {
             Ok(envelope) => Outcome::Event(envelope),
             Err(error) => {
                 let letter = DeadLetter::undecodable(&record, &error, Timestamp::now());
-                warn(&letter);
+                warn(&letter, None);
                 Outcome::Letter(Box::new(letter))
             }
         };
     }
 }
 
-fn warn(letter: &DeadLetter) {
+/// `said` by the event itself, if it can be read; else the header tells which command it came from.
+fn warn(letter: &DeadLetter, said: Option<&CorrelationId>) {
+    let header = || letter.headers.view().get_str("x-correlation-id");
     tracing::warn!(
         position = %letter.position,
         eventId = letter.event_id,
-        correlationId = letter.headers.view().get_str("x-correlation-id"),
+        correlationId = said.map(|id| id.as_str()).or_else(header),
         reason = letter.reason,
         attempts = letter.attempts,
         "dead letter: {}",

@@ -59,9 +59,13 @@ impl Api {
 
     /// Its idempotency keys are in that Redis.
     fn with_keys_in(redis: &RedisServer) -> Self {
+        Self::with_keys_at(redis.url())
+    }
+
+    fn with_keys_at(url: &str) -> Self {
         let world = World::new();
         let projector = world.projector();
-        Self::over(world, projector, None, IdempotencyKeys::redis(redis.url().parse().unwrap()))
+        Self::over(world, projector, None, IdempotencyKeys::redis(url.parse().unwrap()))
     }
 
     /// Its circuit breaker opens after so many failures in a row, and stays open for longer than any test.

@@ -272,6 +272,20 @@ fn a_wrong_password_is_told_and_never_shown() {
 }
 
 #[test]
+fn user_password_and_database_of_the_address_are_used() {
+    let Some(redis) = RedisServer::start(&[]) else { return };
+    let there = Mirrored::new(redis);
+    let () = there.redis.ask(&["ACL", "SETUSER", "ada", "on", ">s3cr:t/pw", "~*", "&*", "+@all"]);
+    let at = |database: u8| format!("redis://ada:s3cr%3At%2Fpw@127.0.0.1:{}/{database}", there.redis.port());
+    there.settle(&mut there.mirror_at(&at(2)));
+    assert_eq!(there.redis.ask::<i64>(&["EXISTS", &there.list]), 0, "nothing stands in database 0");
+    let () = there.redis.ask(&["SWAPDB", "0", "2"]);
+    there.assert_agrees();
+    let beyond = there.failed(&mut there.mirror_at(&at(99)));
+    assert!(beyond.to_ascii_lowercase().contains("out of range"), "{beyond}");
+}
+
+#[test]
 fn two_mirrors_that_take_the_list_from_each_other_show_each_letter_once() {
     let Some(redis) = RedisServer::any() else { return };
     let there = Mirrored::new(redis);

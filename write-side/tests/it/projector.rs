@@ -158,6 +158,7 @@ fn promise_4_an_event_that_the_store_refuses_is_found_among_a_thousand() {
     assert_eq!((letters[0].reason.as_str(), letters[0].event_id.as_deref()), (REFUSED, Some("e-poison")));
     assert!(!letters[0].causes.is_empty(), "the store's own words are kept");
     assert_eq!(world.count("InventoryAdjusted", "applied"), 1, "the refused one is not counted as applied");
+    assert_eq!(world.count("InventoryAdjusted", "dead_letter"), 1, "it is counted by its type");
 }
 
 #[test]

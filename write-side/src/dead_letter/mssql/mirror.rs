@@ -3,7 +3,7 @@
 use shared::mssql::Param;
 use shared::sql;
 
-use super::{MssqlLetters, letter, place, places_json, required};
+use super::{MssqlLetters, letter, place, places_json};
 use crate::dead_letter::mirror::{MirrorPoint, MirrorWork, Shown};
 use crate::dead_letter::{LetterError, Place};
 
@@ -13,8 +13,8 @@ const PUSH_BYTES_MAX: i64 = 1024 * 1024;
 impl MssqlLetters {
     pub(in crate::dead_letter) async fn mirror_point(&self) -> Result<MirrorPoint, LetterError> {
         let points = self.rows(sql!("mssql/dead_letter/mirror_point.sql"), Vec::new(), |row| {
-            let generation: &str = required(row, "generation")?;
-            Ok(MirrorPoint { generation: generation.to_owned(), version: required(row, "version")? })
+            let generation: &str = row.get("generation")?;
+            Ok(MirrorPoint { generation: generation.to_owned(), version: row.get("version")? })
         });
         Ok(points.await?.pop().unwrap_or_default())
     }
@@ -26,7 +26,7 @@ impl MssqlLetters {
 
     pub(in crate::dead_letter) async fn mirror_work(&self) -> Result<MirrorWork, LetterError> {
         let waiting = sql!("mssql/dead_letter/mirror_waiting.sql");
-        let waiting = self.rows(waiting, Vec::new(), |row| required::<i64>(row, "waiting")).await?;
+        let waiting = self.rows(waiting, Vec::new(), |row| row.get::<i64>("waiting")).await?;
         let waiting = waiting.first().copied().unwrap_or_default().unsigned_abs();
         if waiting == 0 {
             return Ok(MirrorWork::default());

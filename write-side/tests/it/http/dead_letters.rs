@@ -213,6 +213,20 @@ fn one_letter_is_shown() {
 }
 
 #[test]
+fn one_letter_is_given_up() {
+    let api = poisoned();
+    let all = messages(&api, "");
+    let discard =
+        |id: &str| api.send(reqwest::Method::DELETE, &format!("/api/v1/dlq/messages/{id}"), &[], "");
+    assert_eq!(ok(&discard(ids(&all)[3])), json!({ "discarded": 1 }));
+    let left = messages(&api, "");
+    assert_eq!((left.len(), api.world.metrics.dlq_depth.get()), (6, 6));
+    assert!(!ids(&left).contains(&ids(&all)[3]));
+    discard(ids(&all)[3]).problem(404, "not-found");
+    discard("x").problem(422, "invalid-value");
+}
+
+#[test]
 fn replaying_by_filter_leaves_the_others_and_those_that_come_back() {
     let mut api = poisoned();
     let body = json!({ "filter": { "reason": "unknown-type" }, "dry_run": true });
@@ -273,6 +287,7 @@ fn a_token_is_asked_for_where_one_is_set() {
     let routes = [
         ("GET", "/api/v1/dlq/messages"),
         ("GET", "/api/v1/dlq/messages/0:0"),
+        ("DELETE", "/api/v1/dlq/messages/0:0"),
         ("GET", "/api/v1/dlq/stats"),
         ("POST", "/api/v1/replay"),
         ("POST", "/api/v1/replay/batch"),

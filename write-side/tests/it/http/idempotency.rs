@@ -1,5 +1,8 @@
 //! `Idempotency-Key`: granted once, answered again, on the embedded store and on Redis.
 
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
+
 use reqwest::Method;
 use rusqlite::Connection;
 use serde_json::Value;
@@ -180,4 +183,24 @@ fn without_its_store_a_key_promises_nothing() {
     assert_eq!(api.records(), 2);
     redis.start_again();
     send(&api, &new_key(), ORDERS, ORDER).accepted();
+}
+
+#[test]
+fn a_store_that_is_silent_is_waited_for_by_all_together() {
+    // It takes connections and never says a word.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let api = Api::with_keys_at(&format!("redis://{}/0", silent.local_addr().unwrap()));
+    let (note, taken) = mpsc::channel::<TcpStream>();
+    std::thread::spawn(move || silent.incoming().map_while(Result::ok).try_for_each(|wire| note.send(wire)));
+    let requests = (0..20).map(|_| {
+        let request = api.client.post(format!("http://{}{ORDERS}", api.address)).body(ORDER);
+        let request = request.header("content-type", "application/json").header("idempotency-key", new_key());
+        api.runtime.spawn(request.send())
+    });
+    for request in requests.collect::<Vec<_>>() {
+        assert_eq!(api.runtime.block_on(request).unwrap().unwrap().status(), 503);
+    }
+    let connections = taken.try_iter().count();
+    assert!((1..10).contains(&connections), "one after the other they would have been 20, not {connections}");
+    assert_eq!(api.records(), 0);
 }

@@ -68,20 +68,13 @@ impl Store {
 
     /// The same store with nothing in it.
     pub(crate) fn emptied(mut self) -> Self {
-        let tables = [
-            "users",
-            "orders",
-            "payments",
-            "inventory",
-            "projected_events",
-            "checkpoints",
-            "dead_letters",
-            "order_items",
-        ];
-        for table in tables {
-            if !(table == "order_items" && matches!(self.tables, Tables::Sqlite(_))) {
-                self.execute(&format!("DELETE FROM {table}"));
-            }
+        let of_orders: &[&str] = match self.tables {
+            Tables::Sqlite(_) => &["orders_with_payments"],
+            Tables::Mssql(_) => &["orders", "payments", "order_items"],
+        };
+        let others = ["users", "inventory", "projected_events", "checkpoints", "dead_letters"];
+        for table in of_orders.iter().chain(&others) {
+            self.execute(&format!("DELETE FROM {table}"));
         }
         self.from = None;
         self
