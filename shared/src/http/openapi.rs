@@ -179,6 +179,7 @@ impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         [
             ("400", "A header says nothing sensible"),
+            ("401", "A token is needed"),
             ("404", "There is no such thing, or it has not arrived yet"),
             ("422", "A parameter is unknown or out of its range"),
             ("503", "The read model is away, or what was written is not projected yet: see Retry-After"),
