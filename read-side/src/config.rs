@@ -24,7 +24,8 @@ pub struct ReadConfig {
     #[arg(long, env = "CONSISTENCY_WAIT", value_name = "TIME", default_value = "2s", value_parser = duration, global = true)]
     pub consistency_wait: Duration,
 
-    /// File of tokens, one a line; with it, REST and GraphQL answer only who brings one of them as a bearer
+    /// File of tokens, one a line; with it, REST and GraphQL answer only who brings one of them as a bearer (a WebSocket
+    /// may bring it in its first message). JWT are for a gateway in front of this
     #[arg(long, env = "READ_TOKENS_FILE", value_name = "FILE", value_parser = ReadTokens::load, global = true)]
     pub read_tokens_file: Option<ReadTokens>,
 

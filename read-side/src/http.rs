@@ -52,7 +52,7 @@ fn document() -> openapi::OpenApi {
         "operationName": { "type": ["string", "null"] },
         "variables": { "type": ["object", "null"] },
     }});
-    let mut document = openapi::document("Millrace read side");
+    let mut document = openapi::document("Millrace read side", "text/html");
     openapi::describe(
         &mut document,
         [

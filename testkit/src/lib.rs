@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "test code: a part that does not start ends the test")]
 
+pub mod graphql;
 pub mod kafka;
 pub mod oracle;
 pub mod proxy;

@@ -5,6 +5,7 @@
 
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 
+mod abuse;
 mod freshness;
 mod letters;
 mod load;
@@ -12,16 +13,20 @@ mod mssql;
 mod outage;
 mod projecting;
 mod reading;
+mod server;
+mod subscriptions;
 
 use std::process::Command;
 
-const SECTIONS: [(&str, fn()); 6] = [
+const SECTIONS: [(&str, fn()); 8] = [
     ("projecting", projecting::run),
     ("mssql", mssql::run),
     ("outage", outage::run),
     ("freshness", freshness::run),
     ("reading", reading::run),
     ("letters", letters::run),
+    ("subscriptions", subscriptions::run),
+    ("abuse", abuse::run),
 ];
 
 fn main() {
@@ -32,6 +37,7 @@ fn main() {
             Some(("load", what)) => reading::load_part(what),
             Some(("outage", what)) => outage::part(what),
             Some(("mssql", what)) => mssql::part(what),
+            Some(("subscribe", what)) => subscriptions::part(what),
             _ => projecting::part(part),
         }
         return;

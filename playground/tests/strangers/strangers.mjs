@@ -121,24 +121,25 @@ async function firstOf(subscribe, sku) {
 
 // graphql-ws: a query reads what its client has just written; a subscription shows a change.
 async function webSocket() {
-  const userId = `user-${randomUUID()}`;
-  const token = await command('/api/v1/users', { userId, email: 'ada@example.com', name: 'Ada' });
+  const sku = `stranger-${randomUUID()}`;
+  const token = await command('/api/v1/inventory-adjustments', { sku, delta: 7 });
   const client = createWsClient({
     url: `${api.replace(/^http/, 'ws')}/graphql`,
     webSocketImpl: WebSocket,
     connectionParams: { 'Consistency-Token': token },
   });
-  const answers = client.iterate({ query: 'query User($id: ID!) { user(id: $id) { name } }', variables: { id: userId } });
-  assert.deepEqual((await answers.next()).value, { data: { user: { name: 'Ada' } } });
+  const query = 'query Stock($sku: ID!) { inventory(sku: $sku) { quantity } }';
+  const answers = client.iterate({ query, variables: { sku } });
+  assert.deepEqual((await answers.next()).value, { data: { inventory: { quantity: 7 } } });
   assert.ok((await answers.next()).done);
-  await firstOf((payload, sink) => client.subscribe(payload, sink), 'track-3');
+  await firstOf((payload, sink) => client.subscribe(payload, sink), sku);
   await client.dispose();
 }
 
 // graphql-sse, a connection for each operation.
 async function eventStream() {
   const client = createSseClient({ url: `${api}/graphql`, singleConnection: false });
-  await firstOf((payload, sink) => client.subscribe(payload, sink), 'track-4');
+  await firstOf((payload, sink) => client.subscribe(payload, sink), `stranger-${randomUUID()}`);
   client.dispose();
 }
 

@@ -84,7 +84,8 @@ impl Described {
 }
 
 /// An empty document with what every service has: its problem, `/health`, `/ready`, `/metrics`, and the document itself.
-pub fn document(title: &str) -> OpenApi {
+/// `home` is the media type of what stands at `/`.
+pub fn document(title: &str, home: &'static str) -> OpenApi {
     let license = env!("CARGO_PKG_LICENSE");
     let license = LicenseBuilder::new().name(license).identifier(Some(license)).build();
     let info =
@@ -98,7 +99,7 @@ pub fn document(title: &str) -> OpenApi {
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
     components.schemas.insert(Problem::name().into_owned(), Problem::schema());
     let common = [
-        Described::get("/", "service", "text/html", "What is here, for a person"),
+        Described::get("/", "service", home, "What is here, for a person"),
         Described::get("/health", "service", JSON, "The process is up"),
         Described::get("/ready", "service", JSON, "What it depends on can be reached; 503 says what cannot"),
         Described::get("/metrics", "service", "text/plain", "Metrics for Prometheus"),
@@ -178,6 +179,7 @@ impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         [
             ("400", "A header says nothing sensible"),
+            ("401", "A token is needed"),
             ("404", "There is no such thing, or it has not arrived yet"),
             ("422", "A parameter is unknown or out of its range"),
             ("503", "The read model is away, or what was written is not projected yet: see Retry-After"),
