@@ -168,7 +168,7 @@ pub enum Command {
     WriteSide,
     /// Answer queries
     ReadSide,
-    /// Send events: from a file, or made up at a steady rate
+    /// Send events: from a file, made up at a steady rate, or by a menu
     Produce(ProduceArgs),
     /// Review what could not be projected
     #[command(subcommand, after_help = letters::EXAMPLES)]
@@ -197,6 +197,10 @@ pub struct ProduceArgs {
     /// Made-up events in all [default: until stopped]
     #[arg(long, value_name = "N")]
     pub count: Option<u64>,
+
+    /// Ask what to send, by a menu
+    #[arg(long, conflicts_with_all = ["file", "rate", "count"])]
+    pub interactive: bool,
 }
 
 /// Why there is nothing to run: help was asked for, or an argument is wrong.

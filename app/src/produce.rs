@@ -1,5 +1,7 @@
 //! `millrace produce`: events from a file or made up, to Kafka when the log is Kafka, else to a running write side.
 
+mod menu;
+
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::Path;
@@ -111,6 +113,9 @@ enum SendError {
 pub async fn run(settings: &Settings, arguments: &ProduceArgs) -> anyhow::Result<()> {
     let stop = shared::shutdown::on_signal().context("signal handlers")?;
     let target = Target::of(settings)?;
+    if arguments.interactive {
+        return menu::run(&target, &stop).await;
+    }
     match &arguments.file {
         Some(path) => send_file(&target, path, &stop).await,
         None => {

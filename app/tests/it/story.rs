@@ -158,6 +158,31 @@ fn produce(home: &Home, server: &Server, file: &str, events: i64) -> Finished {
 }
 
 #[test]
+fn events_are_sent_by_a_menu() {
+    let home = Home::new();
+    let server = home.start(NO_SAMPLE);
+    let typed = home.path().join("typed");
+    let order = "2\norder-1\nuser-1\nmuch\n\norder-1\nuser-1\n149.9900\nEUR\n";
+    let lines = format!(
+        "1\nuser-1\nAda Lovelace\nada@example.com\n{order}3\norder-1\n149.99\nSETTLED\ncard\n4\nsku-1\n-5\n\n9\n5\n0\n"
+    );
+    std::fs::write(&typed, lines).unwrap();
+    let mut command = home.command(&["produce", "--interactive"]);
+    command.env("COMMAND_ADDR", server.commands_addr()).stdin(std::fs::File::open(&typed).unwrap());
+    let ended = command.output().unwrap();
+    let said = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{said}");
+    assert!(said.contains("the field amount") && said.contains("once more"), "{said}");
+    assert_eq!(said.matches("sent ").count(), 14, "{said}");
+    home.until_projected(14);
+    let answer = server.query("/orders/order-1");
+    assert_eq!(answer["order"]["amount"].to_string(), "149.99");
+    assert_eq!(answer["order"]["currency"], "EUR");
+    assert_eq!(answer["payment"]["status"], "SETTLED");
+    assert_eq!(server.query("/inventory/sku-1")["item"]["quantity"], -5);
+}
+
+#[test]
 fn events_of_every_shape_are_produced_from_files() {
     let home = Home::new();
     let server = home.start(NO_SAMPLE);
