@@ -34,13 +34,14 @@ subscription Stock {
 ];
 
 // One operation by the protocol graphql-transport-ws, on a socket of its own, as the observable that GraphiQL takes.
-function live(request) {
+// A browser sends no headers with a WebSocket, so what stands under "Headers" goes with the first message.
+function live(request, headers) {
   return {
     subscribe(observer) {
       const address = new URL('/graphql', location.href.replace(/^http/, 'ws'));
       const socket = new WebSocket(address, 'graphql-transport-ws');
       const say = (message) => socket.send(JSON.stringify(message));
-      socket.onopen = () => say({ type: 'connection_init' });
+      socket.onopen = () => say({ type: 'connection_init', payload: headers ?? {} });
       socket.onmessage = ({ data }) => {
         const { type, payload } = JSON.parse(data);
         if (type === 'connection_ack') say({ type: 'subscribe', id: '1', payload: request });
@@ -69,7 +70,7 @@ const ask = GraphiQL.createFetcher({ url: '/graphql' });
 
 ReactDOM.createRoot(document.getElementById('graphiql')).render(
   React.createElement(GraphiQL, {
-    fetcher: (request, options) => (isSubscription(request, options) ? live(request) : ask(request, options)),
+    fetcher: (request, options) => (isSubscription(request, options) ? live(request, options?.headers) : ask(request, options)),
     defaultTabs: examples.map((query) => ({ query })),
   }),
 );

@@ -59,7 +59,7 @@ pub struct Settings {
     #[arg(long, env = "WAIT_FOR", value_name = "TIME", default_value = "60s", value_parser = duration, global = true)]
     pub wait_for: Duration,
 
-    /// Redis, where dead letters are mirrored and changes are told: redis://[user:password@]host[:port][/db], or
+    /// Redis, where dead letters are mirrored and changes are told: redis://user:password@host:port/db, or
     /// rediss:// for TLS, with SSL_CERT_FILE for an authority of one's own [default: none, and everything works without]
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true, global = true)]
     pub redis_url: Option<RedisUrl>,
@@ -109,6 +109,20 @@ impl Settings {
     /// The log, by setting or by default.
     pub fn event_log(&self) -> EventLogUrl {
         self.event_log.clone().unwrap_or_else(|| EventLogUrl::Embedded(self.data_dir.clone()))
+    }
+
+    /// Where a command reaches the write side that runs on this machine.
+    ///
+    /// # Errors
+    /// One line when that speaks TLS, which commands do not.
+    pub fn write_side_url(&self, path: &str) -> Result<String, InvalidSetting> {
+        let address = self.commands.command_addr;
+        match self.http.tls_cert {
+            None => Ok(format!("http://{address}{path}")),
+            Some(_) => Err(InvalidSetting(format!(
+                "the write side speaks TLS (TLS_CERT), and this command does not: send POST https://{address}{path} by other means"
+            ))),
+        }
     }
 
     /// The read model, by setting or by default.

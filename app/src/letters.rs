@@ -13,6 +13,7 @@ use write_side::dead_letter::mirror::Mirror;
 use write_side::dead_letter::{Closed, DeadLetter, DeadLetters, LetterFilter, LetterGroup, Place};
 use write_side::event_log::EventLogUrl;
 
+use crate::answer::say;
 use crate::cli::Settings;
 use crate::cli::letters::LettersCommand;
 use crate::produce::progress_bar;
@@ -32,25 +33,36 @@ const TICK: Duration = Duration::from_millis(100);
 pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result<()> {
     let letters = open(&settings.read_model())?;
     let topic = topic(settings);
-    match command {
+    let closes = matches!(
+        command,
+        LettersCommand::Redrive(_) | LettersCommand::Discard { .. } | LettersCommand::Clear { .. }
+    );
+    let done = match command {
         LettersCommand::List { filter, limit, offset, json } => {
             list(&letters, &filter.filter(), limit, offset, json).await
         }
         LettersCommand::Stats { filter, json } => stats(&letters, &filter.filter(), json).await,
         LettersCommand::Show { id } => {
-            say(&serde_json::to_string_pretty(&find(&letters, &topic, &id).await?)?);
-            Ok(())
+            Ok(say(visible_json(&serde_json::to_string_pretty(&find(&letters, &topic, &id).await?)?))?)
         }
         LettersCommand::Redrive(arguments) => redrive::run(settings, &letters, &topic, &arguments).await,
         LettersCommand::Discard { ids, filter } => discard(&letters, &topic, &ids, &filter.filter()).await,
         LettersCommand::Clear { yes: _ } => discard_matching(&letters, &LetterFilter::default()).await,
-        LettersCommand::Mirror { rebuild } => mirror(settings, letters, rebuild).await,
+        LettersCommand::Mirror { rebuild } => return mirror(settings, letters, rebuild).await,
+    };
+    if closes {
+        tidy_list(settings, letters).await;
     }
+    done
 }
 
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
-fn say(text: &str) {
-    println!("{text}");
+/// Takes what was closed off the list in Redis. A write side that runs does so too; Redis need not be there.
+async fn tidy_list(settings: &Settings, letters: DeadLetters) {
+    let Some(url) = settings.redis_url.clone() else { return };
+    if let Err(error) = Mirror::new(letters, url, &settings.dlq_list, Metrics::new()).tidy().await {
+        let cause = shared::telemetry::chain(&error);
+        hint(&format!("the list {} shows it later, when Redis is there: {cause}", settings.dlq_list));
+    }
 }
 
 async fn list(
@@ -62,21 +74,33 @@ async fn list(
 ) -> anyhow::Result<()> {
     let page = letters.page(filter, limit, offset).await?;
     for letter in &page {
-        say(&if json { serde_json::to_string(letter)? } else { line(letter) });
+        say(if json { visible_json(&serde_json::to_string(letter)?) } else { line(letter) })?;
     }
-    if page.is_empty() && !json {
-        say(NONE);
+    if json {
+        return Ok(());
+    }
+    let (shown, all) = (u64::from(offset) + page.len() as u64, letters.depth(filter).await?);
+    match page.len() {
+        0 if all == 0 => say(NONE)?,
+        _ if shown < all => hint(&format!("{all} in all; --offset {shown} shows more, stats counts them")),
+        _ => {}
     }
     Ok(())
+}
+
+/// What is not the answer itself.
+#[expect(clippy::print_stderr, reason = "a word to a person beside the answer, which may go into a file")]
+fn hint(text: &str) {
+    eprintln!("{text}");
 }
 
 async fn stats(letters: &DeadLetters, filter: &LetterFilter, json: bool) -> anyhow::Result<()> {
     let groups = letters.groups(filter).await?;
     for group in &groups {
-        say(&if json { serde_json::to_string(group)? } else { group_line(group) });
+        say(if json { visible_json(&serde_json::to_string(group)?) } else { group_line(group) })?;
     }
     if groups.is_empty() && !json {
-        say(NONE);
+        say(NONE)?;
     }
     Ok(())
 }
@@ -97,7 +121,7 @@ async fn discard(
             for id in ids {
                 let letter = find(letters, topic, id).await?;
                 letters.close(&[letter.place()], Closed::Discarded).await?;
-                say(&format!("{id} discarded"));
+                say(format_args!("{id} discarded"))?;
             }
             Ok(())
         }
@@ -108,7 +132,7 @@ async fn discard_matching(letters: &DeadLetters, filter: &LetterFilter) -> anyho
     let bar = progress_bar(Some(letters.depth(filter).await?), "{wide_bar} {pos}/{len} letters {per_sec}");
     let result = letters.discard_all_matching(filter, DISCARD_SLICE, |discarded| bar.inc(discarded)).await;
     bar.finish_and_clear();
-    say(&format!("{} letters discarded", bar.position()));
+    say(format_args!("{} letters discarded", bar.position()))?;
     Ok(result?)
 }
 
@@ -129,8 +153,7 @@ async fn mirror(settings: &Settings, letters: DeadLetters, rebuild: bool) -> any
     let shown = tokio::select! { shown = work => shown, () = watch => unreachable!("it watches for ever") };
     bar.finish_and_clear();
     let shown = shown.map_err(|error| anyhow::anyhow!("{}", shared::telemetry::chain(&error)))?;
-    say(&format!("the list {} shows {shown} letters", settings.dlq_list));
-    Ok(())
+    Ok(say(format_args!("the list {} shows {shown} letters", settings.dlq_list))?)
 }
 
 fn open(url: &ReadModelUrl) -> anyhow::Result<DeadLetters> {
@@ -176,8 +199,27 @@ fn visible(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
+/// The same JSON: a few control characters may stand in a text of it as they are, and need not.
+fn visible_json(json: &str) -> String {
+    let shown = |c: char| match c {
+        // Between the fields; in a text it is escaped already.
+        '\n' => c.to_string(),
+        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    };
+    json.chars().map(shown).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_letter_as_json_says_nothing_to_the_terminal() {
+        let text = "\u{7f}\u{9b}2J\u{1b}\n é";
+        let json = super::visible_json(&serde_json::to_string_pretty(&[text]).unwrap());
+        assert!(!json.contains(['\u{7f}', '\u{9b}', '\u{1b}']), "{json:?}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&json).unwrap(), [text], "the same JSON");
+    }
+
     #[test]
     fn a_letter_says_nothing_to_the_terminal() {
         assert_eq!(super::visible("\u{1b}[2J\u{9b}a\r\né"), "\\u{1b}[2J\\u{9b}a\\r\\né");

@@ -1,5 +1,6 @@
 //! The only binary's parts: settings from the surroundings, the roles, and the commands beside them.
 
+pub mod answer;
 pub mod cli;
 pub mod environment;
 pub mod letters;

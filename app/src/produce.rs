@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use write_side::event_log::{EventLog, EventLogUrl, LogError};
 
+use crate::answer::say;
 use crate::cli::{ProduceArgs, Settings};
 use crate::simulator::Simulator;
 use crate::{sample, usage};
@@ -39,8 +40,10 @@ impl Target {
             }
             // The embedded log has one owner; it takes events over HTTP.
             EventLogUrl::Embedded(_) => {
-                let url = format!("http://{}/api/v1/events", settings.commands.command_addr);
-                Ok(Self::Http { client: reqwest::Client::new(), url })
+                let url = settings.write_side_url("/api/v1/events").map_err(usage)?;
+                // A proxy that the environment names is for other machines.
+                let client = reqwest::Client::builder().no_proxy().build()?;
+                Ok(Self::Http { client, url })
             }
         }
     }
@@ -140,11 +143,11 @@ async fn send_file(target: &Target, path: &Path, stop: &CancellationToken) -> an
         bar.set_message(format!("{events} events"));
     }
     bar.finish_and_clear();
-    say(&format!("{events} events sent"));
+    say(format_args!("{events} events sent"))?;
     if undecodable > 0 {
-        say(&format!(
+        say(format_args!(
             "{undecodable} of them are no events and become dead letters; see `millrace dead-letters list`"
-        ));
+        ))?;
     }
     Ok(())
 }
@@ -183,7 +186,7 @@ async fn send_made_up(
         }
     }
     bar.finish_and_clear();
-    say(&format!("{} events sent", pace.sent));
+    say(format_args!("{} events sent", pace.sent))?;
     Ok(())
 }
 
@@ -273,9 +276,4 @@ pub(crate) fn progress_bar(length: Option<u64>, template: &str) -> ProgressBar {
                 .unwrap_or_else(|_| ProgressStyle::default_spinner()),
         ),
     }
-}
-
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
-fn say(text: &str) {
-    println!("{text}");
 }

@@ -24,6 +24,7 @@ use write_side::idempotency::IdempotencyKeys;
 use write_side::projection::Projection;
 use write_side::projector::{Projector, ProjectorThread};
 
+use crate::answer::say;
 use crate::cli::{Settings, Switch};
 use crate::simulator::Simulator;
 use crate::{produce, report, sample, usage};
@@ -102,7 +103,8 @@ pub async fn run(settings: Settings, roles: Roles) -> anyhow::Result<()> {
     if let Some(listener) = listeners.metrics {
         spawn_server(&mut tasks, listener, &serving.plain(), shared::http::metrics_routes(&metrics), &stop);
     }
-    banner.print();
+    // Nobody needs it but a person who looks.
+    let _shown = banner.print();
     wait(tasks, &stop).await
 }
 
@@ -128,8 +130,10 @@ fn open_write_side(
 ) -> anyhow::Result<(EventLog, Projector)> {
     let log_settings = settings.log.settings();
     let log = EventLog::open(&settings.event_log(), &log_settings).map_err(usage)?;
-    let projection = open_projection(&settings.read_model())?.0;
-    let projector = Projector::new(&log, projection, settings.projector.settings(), metrics.clone())?;
+    let read_model = settings.read_model();
+    let projection = open_projection(&read_model)?.0;
+    let projector =
+        Projector::new(&log, projection, settings.projector.settings(&read_model), metrics.clone())?;
     let projector = projector.telling(feed.clone());
     Ok((log, projector))
 }
@@ -256,13 +260,12 @@ fn spawn_server(
 ///
 /// # Errors
 /// What the store says.
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     wait_for_read_model(settings).await?;
     let url = settings.read_model();
     match open_projection(&url)?.1 {
-        0 => println!("{}: up to date", url.name()),
-        steps => println!("{}: {steps} migration step(s) run", url.name()),
+        0 => say(format_args!("{}: up to date", url.name()))?,
+        steps => say(format_args!("{}: {steps} migration step(s) run", url.name()))?,
     }
     Ok(())
 }
@@ -271,14 +274,12 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// What is not ready.
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
 pub async fn probe(url: &str) -> anyhow::Result<()> {
     let answer = reqwest::get(url).await.with_context(|| format!("{url} does not answer"))?;
     let status = answer.status();
     let body = answer.text().await?;
     anyhow::ensure!(status.is_success(), "{url} is not ready: {body}");
-    println!("{body}");
-    Ok(())
+    Ok(say(body)?)
 }
 
 /// What a person wants to know once everything is up.
@@ -303,9 +304,8 @@ impl Banner {
         }
     }
 
-    #[expect(clippy::print_stdout, reason = "the one thing that a person who starts this reads")]
-    fn print(&self) {
-        println!("millrace {} is up\n", env!("CARGO_PKG_VERSION"));
+    fn print(&self) -> std::io::Result<()> {
+        say(format_args!("millrace {} is up\n", env!("CARGO_PKG_VERSION")))?;
         let lines = [
             ("read side", &self.queries, "  REST and GraphQL; a page at /"),
             ("write side", &self.commands, "  commands; a list at /"),
@@ -313,31 +313,31 @@ impl Banner {
         ];
         for (name, url, about) in lines {
             if let Some(url) = url {
-                println!("  {name:<11} {url}{about}");
+                say(format_args!("  {name:<11} {url}{about}"))?;
             }
         }
         let (Some(queries), Some(commands)) = (&self.queries, &self.commands) else {
-            return;
+            return Ok(());
         };
         let json = "-H 'content-type: application/json'";
-        println!("\nTry, in another terminal:\n");
+        say("\nTry, in another terminal:\n")?;
         if self.sample {
-            println!("  curl {queries}/users/customer-2");
-            println!(
+            say(format_args!("  curl {queries}/users/customer-2"))?;
+            say(format_args!(
                 "  curl {queries}/graphql {json} -d '{{\"query\":\"{{user(id:\\\"customer-2\\\"){{name recentOrders{{orderId amount payment{{status}}}}}}}}\"}}'"
-            );
-            println!(
+            ))?;
+            say(format_args!(
                 "  curl {commands}/api/v1/orders {json} -d '{{\"userId\":\"customer-2\",\"amount\":149.99}}'"
-            );
+            ))?;
         } else {
-            println!(
+            say(format_args!(
                 "  curl {commands}/api/v1/users {json} -d '{{\"userId\":\"user-1\",\"email\":\"ada@example.com\",\"name\":\"Ada\"}}'"
-            );
-            println!(
+            ))?;
+            say(format_args!(
                 "  curl {commands}/api/v1/orders {json} -d '{{\"userId\":\"user-1\",\"amount\":149.99}}'"
-            );
-            println!("  curl {queries}/users/user-1");
+            ))?;
+            say(format_args!("  curl {queries}/users/user-1"))?;
         }
-        println!("\nCtrl-C stops it.");
+        say("\nCtrl-C stops it.")
     }
 }

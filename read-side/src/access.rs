@@ -1,10 +1,13 @@
 //! Who may read: everybody, unless a file of tokens is given; then whoever brings one of them as a bearer (RFC 6750).
+//!
+//! Browsers send no header with a page that is opened or with a WebSocket. So `GET /graphql` decides itself what it
+//! gives to who has shown no token yet: see `Unproven`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -15,6 +18,8 @@ use shared::settings::InvalidSetting;
 /// Shorter tokens can be guessed.
 const TOKEN_BYTES_MIN: usize = 16;
 const TOKENS_MAX: usize = 10_000;
+/// The route that looks at tokens itself.
+const GRAPHQL: &str = "/graphql";
 
 /// The tokens of a file. Only their digests are kept, so nothing that is shown or searched gives a token away: how long
 /// a look-up takes depends on a digest, which nobody can steer.
@@ -62,6 +67,18 @@ impl ReadTokens {
     }
 }
 
+/// Told to the handler of `GET /graphql` when the request brought no token. All that it may give then is its page, and
+/// a WebSocket whose first message has to bring one.
+#[derive(Debug, Clone)]
+pub(crate) struct Unproven(ReadTokens);
+
+impl Unproven {
+    /// Whether these headers, brought later, have a token.
+    pub(crate) fn is_proven_by(&self, headers: &HeaderMap) -> bool {
+        self.0.admits(headers)
+    }
+}
+
 /// The routes behind the tokens, if there are any.
 pub(crate) fn guard(routes: Router, tokens: Option<&ReadTokens>) -> Router {
     match tokens {
@@ -70,12 +87,26 @@ pub(crate) fn guard(routes: Router, tokens: Option<&ReadTokens>) -> Router {
     }
 }
 
-async fn admit(State(tokens): State<ReadTokens>, request: Request, next: Next) -> Result<Response, Problem> {
+async fn admit(
+    State(tokens): State<ReadTokens>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
     // Which methods a route has is no secret, and a browser asks it without a token.
     if request.method() == Method::OPTIONS || tokens.admits(request.headers()) {
         return Ok(next.run(request).await);
     }
-    Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "A token is needed")
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    if request.method() == Method::GET && route == Some(GRAPHQL) {
+        request.extensions_mut().insert(Unproven(tokens));
+        return Ok(next.run(request).await);
+    }
+    Err(refused())
+}
+
+/// What is answered to who brings no token.
+pub(crate) fn refused() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "A token is needed")
         .detail("send the header Authorization: Bearer …")
-        .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+        .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }

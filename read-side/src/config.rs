@@ -24,7 +24,8 @@ pub struct ReadConfig {
     #[arg(long, env = "CONSISTENCY_WAIT", value_name = "TIME", default_value = "2s", value_parser = duration, global = true)]
     pub consistency_wait: Duration,
 
-    /// File of tokens, one a line; with it, REST and GraphQL answer only who brings one of them as a bearer
+    /// File of tokens, one a line; with it, REST and GraphQL answer only who brings one of them as a bearer (a WebSocket
+    /// may bring it in its first message). JWT are for a gateway in front of this
     #[arg(long, env = "READ_TOKENS_FILE", value_name = "FILE", value_parser = ReadTokens::load, global = true)]
     pub read_tokens_file: Option<ReadTokens>,
 
@@ -105,7 +106,7 @@ pub struct GraphqlConfig {
     #[arg(long, env = "GRAPHQL_SOCKET_KEEP_ALIVE", value_name = "TIME", default_value = "15s", value_parser = pause, global = true)]
     pub graphql_socket_keep_alive: Duration,
 
-    /// Origins besides our own whose pages may open a WebSocket: https://shop.example,…
+    /// Origins besides our own whose pages may open a WebSocket, separated by commas
     #[arg(long, env = "GRAPHQL_ORIGINS", value_name = "LIST", value_delimiter = ',', global = true)]
     pub graphql_origins: Vec<String>,
 }

@@ -8,11 +8,14 @@ mod connection;
 mod documents;
 mod errors;
 mod events;
+mod field_order;
 mod guard;
 mod handler;
+mod introduction;
 mod inventory;
 mod live;
 mod loader;
+mod measured;
 mod node;
 mod order;
 mod parameters;
@@ -21,6 +24,7 @@ mod persisted;
 mod playground;
 mod query;
 mod scalars;
+mod streams;
 mod subscription;
 mod user;
 mod variables;
@@ -41,24 +45,16 @@ pub use self::persisted::TrustedDocuments;
 
 use self::documents::{Document, Documents};
 use self::errors::{Code, Refused};
+use self::measured::Measured;
 use self::persisted::DocumentHash;
+use self::streams::Streams;
 use crate::config::GraphqlConfig;
+use crate::consistency::Consistency;
 use crate::read_model::ReadModel;
 use crate::watchers::Watchers;
 
 /// Deepest nesting of a query that only asks for the schema: types within types within types are deep, but cost little.
 const INTROSPECTION_DEPTH_MAX: usize = 20;
-/// Operations whose names are labels in the metrics; a label must not grow with what clients send.
-const NAMES_MEASURED: &[&str] = &[
-    "InventoryItem",
-    "IntrospectionQuery",
-    "OrderWithUser",
-    "Orders",
-    "UserWithOrders",
-    "Users",
-    "UsersBatch",
-];
-
 type Schema = async_graphql::Schema<query::Query, EmptyMutation, subscription::SubscriptionRoot>;
 
 /// The schema in GraphQL's schema language, as it is committed in `graphql/schema.graphql`.
@@ -69,15 +65,21 @@ pub fn sdl() -> String {
     build(&config, depth, ValidationMode::Strict).sdl_with_options(options)
 }
 
-/// `watchers` tell of changes; without them there are no subscriptions.
+/// `watchers` tell of changes; without them there are no subscriptions. `consistency` is for what a WebSocket waits for.
 pub(crate) fn routes(
     read_model: ReadModel,
     config: &GraphqlConfig,
     watchers: Option<Watchers>,
+    consistency: Consistency,
     metrics: &Metrics,
 ) -> Router {
     let executor = Executor::new(read_model, config, watchers, metrics);
-    handler::routes(executor, config)
+    handler::routes(executor, consistency, config)
+}
+
+/// What a browser loads besides `/graphql` to ask there. It shows nothing of what is read.
+pub(crate) fn pages(config: &GraphqlConfig) -> Router {
+    if config.graphql_editor.is_on() { playground::routes() } else { Router::new() }
 }
 
 fn build(config: &GraphqlConfig, depth: usize, mode: ValidationMode) -> Schema {
@@ -134,7 +136,10 @@ struct Inner {
     documents: Documents,
     read_model: ReadModel,
     watchers: Option<Watchers>,
+    /// Subscriptions that are open.
+    streams: Streams,
     deadline: Duration,
+    measured: Measured,
     metrics: Metrics,
 }
 
@@ -154,7 +159,9 @@ impl Executor {
             documents: Documents::new(guard::Limits::of(config), config.graphql_trusted_documents.clone()),
             read_model,
             watchers,
+            streams: Streams::default(),
             deadline: config.graphql_timeout,
+            measured: Measured::new(metrics),
             metrics: metrics.clone(),
         }))
     }
@@ -162,7 +169,7 @@ impl Executor {
     /// The document that a request sends or names.
     fn find(&self, asked: &Asked) -> Result<Arc<Document>, Refused> {
         let found = self.0.documents.find(asked.query.as_deref(), asked.hash);
-        found.inspect_err(|_| self.measure("invalid", Duration::ZERO))
+        found.inspect_err(|_| self.0.measured.refused())
     }
 
     /// Executes in a task of its own: a client that hangs up does not cancel what has begun in the database, and a
@@ -170,22 +177,26 @@ impl Executor {
     /// bounded.
     async fn execute(&self, document: Arc<Document>, asked: Asked) -> Outcome {
         let started = Instant::now();
+        let (executor, executed) = (self.clone(), document.clone());
         let operation = operation(&document.parsed, asked.operation_name.as_deref());
-        let name = operation.map_or("other", |(name, _)| label(name));
-        let executor = self.clone();
-        let task = tokio::spawn(async move { executor.run(&document, asked).await });
+        let task = tokio::spawn(async move { executor.run(&executed, asked).await });
         let outcome = ended(task, self.0.deadline).await.unwrap_or_else(|outcome| outcome);
-        self.measure(name, started.elapsed());
+        match operation {
+            Some((name, _)) => self.0.measured.answered(name, &outcome, started.elapsed()),
+            None => self.0.measured.refused(),
+        }
         outcome
     }
 
     async fn run(&self, document: &Document, asked: Asked) -> Outcome {
         let request = asked.request(document);
         let schema = self.schema(document, &request);
+        let operation_name = asked.operation_name;
         let loaders = self.loaders();
         let mut response = loader::drive(schema.execute(request.data(loaders.clone())), &loaders).await;
         loaders.note();
         errors::finish(&mut response);
+        document.put_in_order(operation_name.as_deref(), &mut response.data);
         let outcome = Outcome::of(response);
         if outcome.stage == Stage::Executed {
             document.note_that_it_is_valid();
@@ -207,10 +218,6 @@ impl Executor {
             }
             _ => &self.0.strict,
         }
-    }
-
-    fn measure(&self, name: &str, took: Duration) {
-        self.0.metrics.graphql_duration.with_label_values(&[name]).observe(took.as_secs_f64());
     }
 }
 
@@ -275,12 +282,6 @@ fn operation<'a>(
 fn kind(document: &Document, asked: &Asked) -> OperationType {
     let operation = operation(&document.parsed, asked.operation_name.as_deref());
     operation.map_or(OperationType::Query, |(_, operation)| operation.ty)
-}
-
-fn label(name: Option<&str>) -> &'static str {
-    let Some(name) = name else { return "anonymous" };
-    let known = NAMES_MEASURED.iter().find(|known| **known == name);
-    known.copied().unwrap_or("other")
 }
 
 fn asks_only_for_the_schema(operation: &OperationDefinition) -> bool {

@@ -38,10 +38,11 @@ pub fn router(
     let (views, document) =
         OpenApiRouter::with_openapi(document()).merge(rest::routes(read_model.clone())).split_for_parts();
     let views = views
-        .merge(graphql::routes(read_model, &config.graphql, watchers, metrics))
+        .merge(graphql::routes(read_model, &config.graphql, watchers, consistency.clone(), metrics))
         .route_layer(middleware::from_fn_with_state(consistency, read_your_writes));
     let views = access::guard(views, config.read_tokens_file.as_ref());
-    finish(own.merge(views).merge(openapi::routes(&document)), metrics)
+    let pages = graphql::pages(&config.graphql).merge(openapi::routes(&document));
+    finish(own.merge(views).merge(pages), metrics)
 }
 
 /// What no handler describes: GraphQL, which has a schema of its own, and what every service has.
@@ -51,7 +52,7 @@ fn document() -> openapi::OpenApi {
         "operationName": { "type": ["string", "null"] },
         "variables": { "type": ["object", "null"] },
     }});
-    let mut document = openapi::document("Millrace read side");
+    let mut document = openapi::document("Millrace read side", "text/html");
     openapi::describe(
         &mut document,
         [

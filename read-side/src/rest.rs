@@ -71,7 +71,7 @@ struct UserWithOrders {
 }
 
 /// A user and their last five orders, each with its payment
-#[utoipa::path(get, path = "/users/{id}", tag = "users", params(("id" = String, Path, description = "Of the user")),
+#[utoipa::path(get, path = "/users/{id}", tag = "users", params(("id" = String, Path, description = "Of the user", pattern = "^[A-Za-z0-9._:@-]{1,64}$")),
     responses((status = 200, body = UserWithOrders), Refusals))]
 async fn user(
     State(read_model): State<ReadModel>,
@@ -93,7 +93,7 @@ struct OrderAndPayment {
 }
 
 /// An order and its payment
-#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = String, Path, description = "Of the order")),
+#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = String, Path, description = "Of the order", pattern = "^[A-Za-z0-9._:@-]{1,64}$")),
     responses((status = 200, body = OrderAndPayment), Refusals))]
 async fn order(
     State(read_model): State<ReadModel>,
@@ -112,6 +112,7 @@ async fn order(
 #[into_params(parameter_in = Query)]
 struct RecentUsers {
     /// How many, 1 to 100; 5 when it is not told
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
 }
 
@@ -141,7 +142,7 @@ struct Stock {
 }
 
 /// Stock of one SKU
-#[utoipa::path(get, path = "/inventory/{sku}", tag = "inventory", params(("sku" = String, Path, description = "Of the item")),
+#[utoipa::path(get, path = "/inventory/{sku}", tag = "inventory", params(("sku" = String, Path, description = "Of the item", pattern = "^[A-Za-z0-9._:@-]{1,64}$")),
     responses((status = 200, body = Stock), Refusals))]
 async fn inventory_item(
     State(read_model): State<ReadModel>,

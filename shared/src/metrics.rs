@@ -54,6 +54,8 @@ pub struct Metrics {
     pub http_requests: IntCounterVec,
     /// Time to answer, by route, method and status.
     pub http_duration: HistogramVec,
+    /// GraphQL operations by name and by how they ended.
+    pub graphql_operations: IntCounterVec,
     /// Time to answer a GraphQL operation, by name.
     pub graphql_duration: HistogramVec,
     /// Statements that a GraphQL operation cost.
@@ -120,6 +122,11 @@ impl Metrics {
                 "http_request_duration_seconds",
                 "Time to answer",
                 &["route", "method", "status"],
+            ),
+            graphql_operations: register.counters(
+                "graphql_operations_total",
+                "GraphQL operations by name and outcome",
+                &["operation", "outcome"],
             ),
             graphql_duration: register.histograms(
                 "graphql_operation_duration_seconds",

@@ -34,6 +34,16 @@ impl Problem {
         Self { kind: format!("/problems/{kind}"), title, status, detail: None, headers: Vec::new() }
     }
 
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The one word that programs can rely on.
+    pub fn kind(&self) -> &str {
+        self.kind.trim_start_matches("/problems/")
+    }
+
     /// The same with this case in words.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {

@@ -23,8 +23,11 @@ pub fn init(level: &str) -> Result<(), String> {
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     for cause in causes(error) {
-        text.push_str(": ");
-        text.push_str(&cause);
+        // Errors of some libraries end with their cause by themselves.
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
     }
     text
 }
@@ -32,4 +35,27 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 /// The texts of an error's causes, outermost first, the error itself left out.
 pub fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
     std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Told {
+        text: &'static str,
+        source: Option<Box<Told>>,
+    }
+
+    fn told(text: &'static str, source: Option<Told>) -> Told {
+        Told { text, source: source.map(Box::new) }
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let refused = || told("refused (os error 111)", None);
+        let apart = told("Redis", Some(refused()));
+        assert_eq!(super::chain(&apart), "Redis: refused (os error 111)");
+        let repeats = told("Redis", Some(told("connect: refused (os error 111)", Some(refused()))));
+        assert_eq!(super::chain(&repeats), "Redis: connect: refused (os error 111)");
+    }
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{
@@ -16,17 +16,40 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 const WAIT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(10);
 
 /// The brokers that `KAFKA_TEST_BROKERS` names, or `None` and a line that says what is left out.
 pub fn brokers() -> Option<String> {
     let brokers = std::env::var("KAFKA_TEST_BROKERS").ok().filter(|brokers| !brokers.is_empty());
     if brokers.is_none() {
-        #[expect(clippy::print_stderr, reason = "whoever reads the test's output shall know")]
-        {
-            eprintln!("SKIPPED: KAFKA_TEST_BROKERS names no Kafka; `scripts/kafka start DIR` starts one");
-        }
+        crate::skipped(
+            "all tests over Kafka, because KAFKA_TEST_BROKERS names none; `scripts/kafka start DIR` starts one",
+        );
     }
     brokers
+}
+
+/// Waits until every partition of a topic answers: a broker names one before it leads it.
+///
+/// # Panics
+/// When one does not in time.
+pub fn await_leaders(brokers: &str, topic: &str, partitions: i32) {
+    let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+    for partition in 0..partitions {
+        let _end = end(&consumer, topic, partition);
+    }
+}
+
+/// Where a partition ends, as soon as a broker leads it.
+fn end(consumer: &BaseConsumer, topic: &str, partition: i32) -> i64 {
+    let started = Instant::now();
+    loop {
+        match consumer.fetch_watermarks(topic, partition, WAIT) {
+            Ok((_, end)) => return end,
+            Err(error) => assert!(started.elapsed() < WAIT, "{topic} {partition}: {error}"),
+        }
+        std::thread::sleep(POLL);
+    }
 }
 
 /// A topic of a test's own, deleted when it is dropped. Its name is the group's as well.
@@ -43,6 +66,7 @@ impl Topic {
         let new = NewTopic::new(&topic.name, partitions, TopicReplication::Fixed(1));
         let made = wait(topic.admin.create_topics([&new], &options())).unwrap();
         made.into_iter().for_each(|topic| drop(topic.unwrap()));
+        await_leaders(brokers, &topic.name, partitions);
         topic
     }
 
@@ -82,8 +106,7 @@ impl Topic {
             ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
         let metadata = consumer.fetch_metadata(Some(&self.name), WAIT).unwrap();
         let partitions = metadata.topics()[0].partitions();
-        let end = |id| consumer.fetch_watermarks(&self.name, id, WAIT).unwrap().1;
-        (0..).take(partitions.len()).map(end).collect()
+        (0..).take(partitions.len()).map(|id| end(&consumer, &self.name, id)).collect()
     }
 
     /// One of its settings, as the broker has it.

@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "test code: a part that does not start ends the test")]
 
+pub mod graphql;
 pub mod kafka;
 pub mod oracle;
 pub mod proxy;
 pub mod redis;
+mod skipped;
 pub mod sql_server;
 pub mod tds;
+
+pub use skipped::skipped;

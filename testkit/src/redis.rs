@@ -50,7 +50,9 @@ impl RedisServer {
     /// When it does not start.
     pub fn start_with(arguments: &[&str], prepare: impl FnOnce(&std::path::Path)) -> Option<Self> {
         if Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_err() {
-            skipped();
+            crate::skipped(
+                "all tests over Redis, because there is no redis-server; on Debian: apt-get install redis-server",
+            );
             return None;
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -129,9 +131,4 @@ impl Drop for RedisServer {
             self.stop();
         }
     }
-}
-
-#[expect(clippy::print_stderr, reason = "a test that did not run must say so")]
-fn skipped() {
-    eprintln!("SKIPPED: redis-server is not installed (Debian: apt-get install redis-server)");
 }

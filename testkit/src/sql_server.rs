@@ -1,8 +1,9 @@
 //! A database of its own on a live SQL Server, when `MSSQL_TEST_URL` names one (its database is only where we log in).
 
+use std::io::Write;
 use std::sync::Arc;
 
-use shared::mssql::{MssqlError, MssqlUrl, Pool, migrate};
+use shared::mssql::{Encryption, MssqlError, MssqlUrl, Pool, Row, migrate};
 use shared::settings::ReadModelUrl;
 use tiberius::ColumnData;
 use tokio::runtime::Runtime;
@@ -20,10 +21,9 @@ impl Database {
     ///
     /// # Panics
     /// When the server is named and does not do what is asked.
-    #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
     pub fn create() -> Option<Self> {
         let Ok(text) = std::env::var("MSSQL_TEST_URL") else {
-            eprintln!("SKIPPED: MSSQL_TEST_URL names no SQL Server");
+            crate::skipped("all tests over SQL Server, because MSSQL_TEST_URL names none");
             return None;
         };
         let ReadModelUrl::Mssql(home) = text.parse().unwrap() else {
@@ -47,44 +47,60 @@ impl Database {
         &self.runtime
     }
 
+    /// How to reach it, as `READ_MODEL` says it to a process, with the password.
+    pub fn setting(&self) -> String {
+        let MssqlUrl { host, port, user, password, database, .. } = &self.url;
+        let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+        let encrypt = match self.url.encryption {
+            Encryption::Required => "true",
+            Encryption::LoginOnly => "false",
+            Encryption::Plaintext => "plaintext",
+        };
+        let ca = self.url.ca.as_ref().map(|file| format!(";ca={}", quoted(&file.display().to_string())));
+        format!(
+            "Server={host},{port};Database={database};User Id={};Password={};Encrypt={encrypt};TrustServerCertificate={}{}",
+            quoted(user),
+            quoted(password.reveal()),
+            self.url.trust_server_certificate,
+            ca.unwrap_or_default(),
+        )
+    }
+
     /// Runs a batch and gives its rows, a row a line, cells separated by ` | `: amounts in ten-thousandths, times in
     /// microseconds since 1970, `-` for NULL.
     ///
     /// # Panics
     /// When the server refuses it.
     pub fn rows(&self, sql: &str) -> Vec<String> {
-        self.run(&self.url, sql)
+        self.run(&self.url, sql).unwrap()
     }
 
-    fn run(&self, url: &MssqlUrl, sql: &str) -> Vec<String> {
-        self.try_run(url, sql).unwrap()
-    }
-
-    fn try_run(&self, url: &MssqlUrl, sql: &str) -> Result<Vec<String>, MssqlError> {
+    fn run(&self, url: &MssqlUrl, sql: &str) -> Result<Vec<String>, MssqlError> {
         // The pool takes statements that live as long as the program, as ours do; a test's are few.
         let sql: &'static str = Box::leak(sql.to_owned().into_boxed_str());
-        self.runtime.block_on(async {
-            let rows = Pool::new(url, 1).query(sql, Vec::new()).await?;
-            let line = |row: shared::mssql::Row| {
-                row.into_driver().into_iter().map(|data| cell(&data)).collect::<Vec<_>>().join(" | ")
-            };
-            Ok(rows.into_iter().map(line).collect())
-        })
+        let rows = self.runtime.block_on(async { Pool::new(url, 1).query(sql, Vec::new()).await })?;
+        let line =
+            |row: Row| row.into_driver().into_iter().map(|data| cell(&data)).collect::<Vec<_>>().join(" | ");
+        Ok(rows.into_iter().map(line).collect())
     }
 }
 
 impl Drop for Database {
-    /// What cannot be dropped is left behind, and said: the test itself has its result by now.
-    #[expect(clippy::print_stderr, reason = "whoever runs the tests may have to clean up")]
     fn drop(&mut self) {
         let name = &self.url.database;
-        // Throws out connections that are still open; an engine that does not know it may drop the database all the same.
-        let alone = format!("ALTER DATABASE [{name}] SET SINGLE_USER WITH ROLLBACK IMMEDIATE;");
-        let _unknown = self.try_run(&self.home, &alone);
-        if let Err(error) = self.try_run(&self.home, &format!("DROP DATABASE [{name}];")) {
-            eprintln!("database {name} is left behind: {error}");
+        // Throws out whoever is still connected. Not every engine has it, and some drop without.
+        let alone = format!("ALTER DATABASE [{name}] SET SINGLE_USER WITH ROLLBACK IMMEDIATE");
+        let _others = self.run(&self.home, &alone);
+        if let Err(error) = self.run(&self.home, &format!("DROP DATABASE [{name}]")) {
+            say(&format!("LEFT BEHIND: database {name}: {error}"));
         }
     }
+}
+
+/// Past the test harness, which shows what a test prints only when it fails.
+fn say(line: &str) {
+    // Nobody may be listening.
+    let _unheard = writeln!(std::io::stderr(), "{line}");
 }
 
 fn cell(data: &ColumnData<'static>) -> String {

@@ -46,7 +46,7 @@ async fn measure() -> Vec<f64> {
     let log = EventLog::Embedded(EmbeddedLog::open(dir.path(), 6).unwrap());
     let (projection, _) = Projection::open(&url).unwrap();
     let projector =
-        Projector::new(&log, projection, default_projector().settings(), metrics.clone()).unwrap();
+        Projector::new(&log, projection, default_projector().settings(&url), metrics.clone()).unwrap();
     let thread = ProjectorThread::start(projector, stop.clone()).unwrap();
     let progress = thread.progress();
     let letters = std::sync::Arc::new(DeadLetters::open(&url).unwrap());

@@ -5,21 +5,28 @@
 
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 
+mod abuse;
 mod freshness;
 mod letters;
 mod load;
+mod mssql;
 mod outage;
 mod projecting;
 mod reading;
+mod server;
+mod subscriptions;
 
 use std::process::Command;
 
-const SECTIONS: [(&str, fn()); 5] = [
+const SECTIONS: [(&str, fn()); 8] = [
     ("projecting", projecting::run),
+    ("mssql", mssql::run),
     ("outage", outage::run),
     ("freshness", freshness::run),
     ("reading", reading::run),
     ("letters", letters::run),
+    ("subscriptions", subscriptions::run),
+    ("abuse", abuse::run),
 ];
 
 fn main() {
@@ -29,6 +36,8 @@ fn main() {
             Some(("serve", dir)) => reading::serve_part(dir),
             Some(("load", what)) => reading::load_part(what),
             Some(("outage", what)) => outage::part(what),
+            Some(("mssql", what)) => mssql::part(what),
+            Some(("subscribe", what)) => subscriptions::part(what),
             _ => projecting::part(part),
         }
         return;

@@ -95,14 +95,8 @@ fn memory(pid: u32) -> String {
 
 /// This program again, on one core.
 fn pinned(core: &str, part: &str) -> Command {
-    let program = std::env::current_exe().unwrap();
-    if Command::new("taskset").arg("--version").stdout(Stdio::null()).status().is_err() {
-        let mut command = Command::new(program);
-        command.arg(part);
-        return command;
-    }
-    let mut command = Command::new("taskset");
-    command.args(["-c", core]).arg(program).arg(part);
+    let mut command = crate::server::pinned(core, std::env::current_exe().unwrap());
+    command.arg(part);
     command
 }
 

@@ -8,6 +8,7 @@ use write_side::dead_letter::{DeadLetters, LetterFilter, redrive, redrive_matchi
 use write_side::event_log::EventLog;
 
 use super::{find, line};
+use crate::answer::say;
 use crate::cli::Settings;
 use crate::cli::letters::RedriveArgs;
 use crate::usage;
@@ -36,7 +37,6 @@ pub(super) async fn run(
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
 async fn named(
     settings: &Settings,
     letters: &DeadLetters,
@@ -50,13 +50,12 @@ async fn named(
         found.push(find(letters, topic, id).await?);
     }
     if dry_run {
-        found.iter().for_each(|letter| println!("{}", line(letter)));
-        return Ok(());
+        return Ok(found.iter().try_for_each(|letter| say(line(letter)))?);
     }
     match open_log(settings) {
         Ok(log) => {
             for redriven in redrive(letters, &log, &found).await? {
-                println!("{} redriven to {}", redriven.place.position, redriven.position);
+                say(format_args!("{} redriven to {}", redriven.place.position, redriven.position))?;
             }
         }
         Err(owned) => {
@@ -66,7 +65,7 @@ async fn named(
                     owner.replay(&json!({ "ids": ids, "max_messages": REQUEST_LETTERS_MAX })).await?;
                 for letter in answer["redriven"].as_array().into_iter().flatten() {
                     let text = |name: &str| letter[name].as_str().unwrap_or_default();
-                    println!("{} redriven to {}", text("id"), text("position"));
+                    say(format_args!("{} redriven to {}", text("id"), text("position")))?;
                 }
             }
         }
@@ -75,21 +74,18 @@ async fn named(
 }
 
 /// A dry run.
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
 async fn tell(letters: &DeadLetters, filter: &LetterFilter, max: u32) -> anyhow::Result<()> {
     let mut told = 0;
     loop {
         let page = letters.page(filter, (max - told).min(100), told).await?;
-        page.iter().for_each(|letter| println!("{}", line(letter)));
+        page.iter().try_for_each(|letter| say(line(letter)))?;
         told += u32::try_from(page.len())?;
         if page.is_empty() {
-            println!("{told} letters would be redriven");
-            return Ok(());
+            return Ok(say(format_args!("{told} letters would be redriven"))?);
         }
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
 async fn matching(
     settings: &Settings,
     letters: &DeadLetters,
@@ -107,7 +103,7 @@ async fn matching(
     };
     let sent = bar.position();
     bar.finish_and_clear();
-    println!("{sent} letters redriven");
+    say(format_args!("{sent} letters redriven"))?;
     result
 }
 
@@ -150,15 +146,11 @@ struct Owner {
 
 impl Owner {
     fn new(settings: &Settings, owned: impl std::fmt::Display) -> anyhow::Result<Self> {
-        let address = settings.commands.command_addr;
-        anyhow::ensure!(
-            settings.http.tls_cert.is_none(),
-            "{owned}; and the write side speaks TLS: send POST https://{address}/api/v1/replay with a client that trusts its certificate"
-        );
+        let url = settings.write_side_url("/api/v1/replay").with_context(|| owned.to_string())?;
         Ok(Self {
             // A proxy that the environment names is for other machines.
             client: reqwest::Client::builder().no_proxy().build()?,
-            url: format!("http://{address}/api/v1/replay"),
+            url,
             token: settings.commands.admin_token.clone(),
             owned: owned.to_string(),
         })

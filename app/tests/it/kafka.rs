@@ -32,16 +32,26 @@ fn start(home: &Home, topic: &Topic, properties: &str) -> Server {
 }
 
 fn start_on(home: &Home, url: &str, topic: &Topic, properties: &str) -> Server {
-    home.start(&[
+    home.start(&settings(url, topic.name(), properties))
+}
+
+/// Takes commands where another did.
+fn start_at(home: &Home, topic: &Topic, address: &str) -> Server {
+    let at = [("COMMAND_ADDR", address)];
+    home.start(&[&settings(&topic.url(), topic.name(), QUICK_GROUP)[..], &at].concat())
+}
+
+fn settings<'a>(url: &'a str, group: &'a str, properties: &'a str) -> [(&'a str, &'a str); 8] {
+    [
         ("SAMPLE", "off"),
         ("PARTITIONS", "3"),
         ("EVENT_LOG", url),
-        ("KAFKA_GROUP_ID", topic.name()),
+        ("KAFKA_GROUP_ID", group),
         ("KAFKA_PROPERTIES", properties),
         ("RETRY_INITIAL_INTERVAL", "100ms"),
         ("RETRY_MAX_INTERVAL", "200ms"),
         ("CIRCUIT_BREAKER_MAX_FAILURES", "1000"),
-    ])
+    ]
 }
 
 fn is_ready(server: &Server) -> bool {
@@ -145,6 +155,34 @@ fn sigterm_under_load_loses_nothing_and_ends_in_time() {
     let _next = start(&home, &topic, QUICK_GROUP);
     home.until_projected(records);
     assert_tables(&home, &events(0..records));
+}
+
+#[test]
+fn killed_again_and_again_over_kafka() {
+    const KILLS: u32 = 6;
+    let Some(brokers) = brokers() else { return };
+    let topic = Topic::new(&brokers, 3);
+    let home = Home::new();
+    let mut server = start(&home, &topic, QUICK_GROUP);
+    let (url, address) = (format!("{}/api/v1/events", server.commands), server.commands_addr().to_owned());
+    let stop = AtomicBool::new(false);
+    let (sent, _last) = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| send_until(&url, &stop));
+        for _ in 0..KILLS {
+            let before = home.projected();
+            until("more is projected", || (home.projected() > before).then_some(()));
+            server.process.kill();
+            // The group misses it after a while; until then its successor is given nothing to read.
+            server = start_at(&home, &topic, &address);
+        }
+        stop.store(true, Ordering::Relaxed);
+        (sender.join().unwrap(), server)
+    });
+    let records: i64 = topic.ends().iter().sum();
+    assert!(records >= sent, "{sent} were answered, {records} are in the log");
+    home.until_projected(records);
+    assert_tables(&home, &events(0..sent));
+    assert_eq!(home.count("SELECT COUNT(*) FROM dead_letters"), 0);
 }
 
 #[test]

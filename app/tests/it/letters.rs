@@ -42,7 +42,18 @@ fn letters_stand_in_redis_as_soon_as_redis_is_there() {
     let rebuilt = Process::start(rebuild.env("REDIS_URL", &url).env("DLQ_LIST", "letters")).finish();
     assert_eq!(rebuilt.ok(), "the list letters shows 6 letters");
     assert_eq!(redis.ask::<i64>(&["LLEN", "letters"]), 6);
-    let without = home.beside(&server, &["dead-letters", "mirror"]);
+    server.process.signal("TERM");
+    assert_eq!(server.process.finish().code, Some(0));
+    let discard = |reason: &str, url: &str| {
+        let mut discard = home.command(&["dead-letters", "discard", "--reason", reason]);
+        Process::start(discard.env("REDIS_URL", url).env("DLQ_LIST", "letters")).finish()
+    };
+    assert_eq!(discard("missing-field", &url).ok(), "1 letters discarded");
+    assert_eq!(redis.ask::<i64>(&["LLEN", "letters"]), 5, "no write side is there to do it");
+    let away = discard("invalid-field", "redis://127.0.0.1:1");
+    assert_eq!(away.ok(), "2 letters discarded");
+    assert!(away.stderr.contains("the list letters shows it later"), "{away:?}");
+    let without = Process::start(&mut home.command(&["dead-letters", "mirror"])).finish();
     assert_eq!(without.code, Some(2), "{without:?}");
     assert!(without.stderr.contains("REDIS_URL"), "{without:?}");
 }

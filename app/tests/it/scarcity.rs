@@ -23,10 +23,6 @@ fn post(server: &Server, events: &[Envelope]) -> Option<u16> {
     server.client.post_lines(&url, &lines).map(|(status, _)| status)
 }
 
-fn skipped(what: &str, why: &str) {
-    eprintln!("SKIPPED: {what}: {why}");
-}
-
 #[track_caller]
 fn assert_tables(home: &Home, events: &[Envelope]) {
     assert_eq!(home.tables(), expected_tables(events));
@@ -55,7 +51,7 @@ impl Drop for SmallDisk {
 fn a_full_disk_is_waited_for() {
     let home = Home::new();
     let Some(_disk) = SmallDisk::mount(&home.data()) else {
-        return skipped("a full disk", "no permission to mount a tmpfs");
+        return testkit::skipped("a full disk, because there is no permission to mount a tmpfs");
     };
     let server = home.start(&[("SAMPLE", "off"), ("RETRY_MAX_INTERVAL", "100ms")]);
     assert_eq!(post(&server, &events(0..1_000)), Some(202));
@@ -125,7 +121,9 @@ fn faketime() -> Option<PathBuf> {
 #[test]
 fn a_clock_that_jumps_changes_no_sum_and_loses_nothing() {
     let Some(library) = faketime() else {
-        return skipped("a clock that jumps", "there is no libfaketime; on Debian: apt-get install faketime");
+        return testkit::skipped(
+            "a clock that jumps, because there is no libfaketime; on Debian: apt-get install faketime",
+        );
     };
     let home = Home::new();
     let clock = home.path().join("clock");

@@ -64,6 +64,14 @@ fn arguments_that_do_not_exist() {
 }
 
 #[test]
+fn a_command_says_that_it_speaks_no_tls() {
+    let home = Home::new();
+    let mut produce = home.command(&["produce", "--rate", "1"]);
+    let ended = Process::start(produce.env("TLS_CERT", "cert.pem").env("TLS_KEY", "key.pem")).finish();
+    assert_refused(&ended, &["TLS_CERT", "/api/v1/events"]);
+}
+
+#[test]
 fn values_that_are_not_understood() {
     let home = Home::new();
     for (setting, value) in [

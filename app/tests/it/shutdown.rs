@@ -1,9 +1,12 @@
 //! SIGTERM and Ctrl-C: what was answered stands in the log, the process ends in time and says 0.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use serde_json::json;
+use testkit::graphql::{UPGRADE, frame};
 
 use crate::process::{Client, Home, Process, until};
 
@@ -127,4 +130,45 @@ fn produce_stops_when_it_is_told() {
     let ended = load.finish();
     let sent: i64 = ended.ok().trim_end_matches(" events sent").parse().unwrap();
     assert_eq!(home.different_events(), sent, "it counts what it sent");
+}
+
+/// The code and the text of the frame that closes a WebSocket by the protocol: 1001, the server goes away.
+const GOING_AWAY: &[u8] = b"\x03\xe9The server is going away";
+
+#[test]
+fn subscriptions_are_told_that_it_ends_and_do_not_hold_it_up() {
+    let home = Home::new();
+    let server = home.start(NO_SAMPLE);
+    let query = "subscription { inventoryChanged(sku: \"s\") { quantity } }";
+    let address = server.queries.strip_prefix("http://").unwrap();
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.write_all(UPGRADE.as_bytes()).unwrap();
+    for message in [
+        json!({ "type": "connection_init" }),
+        json!({ "type": "subscribe", "id": "1", "payload": { "query": query } }),
+    ] {
+        socket.write_all(&frame(&message)).unwrap();
+    }
+    let mut stream = TcpStream::connect(address).unwrap();
+    let body = json!({ "query": query }).to_string();
+    let request = format!(
+        "POST /graphql HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    until("both are open", || {
+        let (_, metrics) = server.client.get(&format!("{}/metrics", server.metrics))?;
+        metrics.contains("graphql_subscriptions_open 2").then_some(())
+    });
+    server.process.signal("TERM");
+    let mut heard = Vec::new();
+    socket.read_to_end(&mut heard).unwrap();
+    assert!(heard.ends_with(GOING_AWAY), "{}", String::from_utf8_lossy(&heard));
+    let mut heard = String::new();
+    stream.read_to_string(&mut heard).unwrap();
+    assert!(heard.ends_with("0\r\n\r\n"), "it has come to an end: {heard}");
+    let ended = server.process.finish();
+    assert_eq!(ended.code, Some(0));
+    assert!(!ended.stderr.contains("they are cut"), "{}", ended.stderr);
 }

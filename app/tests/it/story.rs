@@ -1,5 +1,7 @@
 //! One order, end to end, and what a person does with what went wrong.
 
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use crate::process::{Finished, Home, Process, Server, until};
@@ -201,6 +203,9 @@ fn dead_letters_are_listed_counted_and_shown() {
     let newest = all[0]["id"].as_str().unwrap();
     let listed = home.beside(&server, &["dead-letters", "list", "--limit", "2"]);
     assert_eq!(listed.ok().lines().count(), 2);
+    assert!(listed.stderr.contains("7 in all; --offset 2 shows more"), "{listed:?}");
+    let beyond = home.beside(&server, &["dead-letters", "list", "--offset", "7"]);
+    assert_eq!((beyond.ok(), beyond.stderr.as_str()), ("", ""));
     assert!(listed.ok().starts_with(newest), "{listed:?}");
     let shown = home.beside(&server, &["dead-letters", "show", newest]);
     assert_eq!(serde_json::from_str::<Value>(shown.ok()).unwrap(), all[0]);
@@ -211,6 +216,12 @@ fn dead_letters_are_listed_counted_and_shown() {
     assert_eq!((&one["reason"], &one["count"]), (&"unknown-type".into(), &1.into()));
     let none = home.beside(&server, &["dead-letters", "stats", "--reason", "nothing"]);
     assert_eq!(none.ok(), "no open dead letters");
+    // As `head` does, which has read enough.
+    let mut list = home.command(&["dead-letters", "list"]);
+    let mut list = list.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(list.stdout.take());
+    let ended = list.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(0), ""));
     for (id, code, part) in [("9:9", 1, "no open dead letter 9:9"), ("9", 2, "partition:offset")] {
         let ended = home.beside(&server, &["dead-letters", "show", id]);
         assert_eq!(ended.code, Some(code), "{ended:?}");

@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::ExecutableDocument;
+use async_graphql::{Name, Value};
 
 use super::errors::{Code, Refused};
+use super::field_order::FieldOrder;
 use super::guard::{self, Limits};
 use super::persisted::{DocumentHash, TrustedDocuments};
 
@@ -26,9 +28,28 @@ pub(super) struct Document {
     pub(super) parsed: ExecutableDocument,
     /// Whether the schema has been found to allow it, whatever its variables.
     valid: AtomicBool,
+    /// Of each operation by its name; the one without a name has none.
+    orders: Vec<(Option<Name>, FieldOrder)>,
 }
 
 impl Document {
+    /// A document that has passed the guard.
+    fn new(parsed: ExecutableDocument) -> Self {
+        let operations = parsed.operations.iter();
+        let orders =
+            operations.map(|(name, operation)| (name.cloned(), FieldOrder::of(&parsed, &operation.node)));
+        Self { orders: orders.collect(), parsed, valid: AtomicBool::new(false) }
+    }
+
+    /// Puts what an operation was answered in the order in which it was asked for.
+    pub(super) fn put_in_order(&self, operation: Option<&str>, answer: &mut Value) {
+        let mut orders = self.orders.iter();
+        if let Some((_, order)) = orders.find(|(name, _)| operation.is_none() || name.as_deref() == operation)
+        {
+            order.put(answer);
+        }
+    }
+
     pub(super) fn is_known_to_be_valid(&self) -> bool {
         self.valid.load(Ordering::Relaxed)
     }
@@ -121,7 +142,7 @@ impl Documents {
         guard::check_text(text, &self.limits)?;
         let parsed = parse_query(text).map_err(Refused::unparsable)?;
         guard::check_document(&parsed, &self.limits)?;
-        Ok(Arc::new(Document { parsed, valid: AtomicBool::new(false) }))
+        Ok(Arc::new(Document::new(parsed)))
     }
 
     fn known(&self) -> MutexGuard<'_, Generations> {

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Response as Answer, ServerError};
-use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -20,16 +19,20 @@ use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use serde::{Deserialize, Serialize};
-use shared::http::read_body;
+use shared::http::{Stopping, read_body};
 use shared::problem::Problem;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use super::accept::{Format, is_json};
 use super::parameters::{JsonParameters, NO_QUERY, NotAsked, Parameters};
-use super::websocket::{self, SocketTimes};
+use super::websocket::{self, SocketTimes, Terms};
 use super::{Executor, Outcome, Stage, events, kind, playground, sdl};
+use crate::access::{self, Unproven};
 use crate::config::GraphqlConfig;
+use crate::consistency::Consistency;
 
 /// Longest time for one message on a WebSocket to be sent.
 const SEND_MAX: Duration = Duration::from_secs(10);
@@ -39,6 +42,7 @@ const FORMATS: &[Format] = &[Format::Json, Format::GraphQl, Format::Events];
 #[derive(Clone)]
 struct Endpoint {
     executor: Executor,
+    consistency: Consistency,
     bytes_max: usize,
     has_editor: bool,
     /// One for each WebSocket and event stream that may be open.
@@ -66,26 +70,34 @@ impl Endpoint {
         (own.is_some() && own == host) || self.origins.iter().any(|trusted| trusted == origin)
     }
 
-    fn upgrade(self, socket: WebSocketUpgrade, headers: &HeaderMap) -> Result<Response, Problem> {
+    fn upgrade(
+        self,
+        socket: WebSocketUpgrade,
+        headers: &HeaderMap,
+        unproven: Option<Unproven>,
+        stop: CancellationToken,
+    ) -> Result<Response, Problem> {
         if !self.trusts(headers) {
             let problem = Problem::new(StatusCode::FORBIDDEN, "origin", "The page may not open a WebSocket");
             return Err(problem.detail("GRAPHQL_ORIGINS names those that may"));
         }
         let permit = self.permit()?;
-        let Self { executor, times, operations_max, bytes_max, .. } = self;
+        let Self { consistency, times, operations_max, bytes_max, .. } = self;
+        let terms = Terms { times, operations_max, consistency, unproven, stop };
         Ok(socket
             .protocols([websocket::PROTOCOL])
             .max_message_size(bytes_max)
             .max_frame_size(bytes_max)
-            .on_upgrade(move |socket| websocket::serve(socket, executor, times, operations_max, permit)))
+            .on_upgrade(move |socket| websocket::serve(socket, self.executor, terms, permit)))
     }
 }
 
-pub(super) fn routes(executor: Executor, config: &GraphqlConfig) -> Router {
+pub(super) fn routes(executor: Executor, consistency: Consistency, config: &GraphqlConfig) -> Router {
     let has_editor = config.graphql_editor.is_on();
     let bytes_max = config.graphql_body_bytes_max as usize;
     let endpoint = Endpoint {
         executor,
+        consistency,
         bytes_max,
         has_editor,
         sockets: Arc::new(Semaphore::new(config.graphql_sockets_max as usize)),
@@ -101,7 +113,12 @@ pub(super) fn routes(executor: Executor, config: &GraphqlConfig) -> Router {
     if config.graphql_introspection.is_on() {
         router = router.route("/graphql/schema", get(async || sdl()));
     }
-    if has_editor { router.merge(playground::routes()) } else { router }
+    router
+}
+
+/// What serving requests is told of the end of the process.
+fn told(stopping: Option<&Stopping>) -> CancellationToken {
+    stopping.map(|stopping| stopping.0.clone()).unwrap_or_default()
 }
 
 async fn by_post(State(endpoint): State<Endpoint>, request: Request) -> Result<Response, Problem> {
@@ -109,6 +126,7 @@ async fn by_post(State(endpoint): State<Endpoint>, request: Request) -> Result<R
     if !is_json(request.headers()) {
         return Err(unsupported_media_type());
     }
+    let stop = told(request.extensions().get());
     let body = read_body(request, endpoint.bytes_max).await?;
     // A list would be read as the parameters one after the other.
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
@@ -116,17 +134,20 @@ async fn by_post(State(endpoint): State<Endpoint>, request: Request) -> Result<R
     }
     let parameters = serde_json::from_slice(&body)
         .map_err(|error| Problem::malformed(format!("the body is no GraphQL request: {error}")))?;
-    answer(endpoint, parameters, format, Method::POST).await
+    answer(endpoint, parameters, format, Method::POST, stop).await
 }
 
 async fn by_get(
     State(endpoint): State<Endpoint>,
     headers: HeaderMap,
+    stopping: Option<Extension<Stopping>>,
+    unproven: Option<Extension<Unproven>>,
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     parameters: Result<Query<Parameters<String, String>>, QueryRejection>,
 ) -> Result<Response, Problem> {
+    let stop = told(stopping.as_deref());
     if let Ok(socket) = socket {
-        return endpoint.upgrade(socket, &headers);
+        return endpoint.upgrade(socket, &headers, unproven.map(|Extension(unproven)| unproven), stop);
     }
     let Query(parameters) = parameters.map_err(|error| Problem::malformed(error.body_text()))?;
     let is_request = parameters.query.is_some() || parameters.extensions.is_some();
@@ -135,6 +156,9 @@ async fn by_get(
         && Format::chosen(&headers, &[Format::Json, Format::Html]) == Some(Format::Html)
     {
         return Ok(playground::html());
+    }
+    if unproven.is_some() {
+        return Err(access::refused());
     }
     let format = Format::chosen(&headers, FORMATS).ok_or_else(not_acceptable)?;
     if parameters.query.as_ref().is_some_and(|query| query.len() > endpoint.bytes_max) {
@@ -146,7 +170,7 @@ async fn by_get(
         variables: object("variables", parameters.variables)?,
         extensions: object("extensions", parameters.extensions)?,
     };
-    answer(endpoint, parameters, format, Method::GET).await
+    answer(endpoint, parameters, format, Method::GET, stop).await
 }
 
 /// A parameter of a GET that is a JSON object, written as text.
@@ -173,6 +197,7 @@ async fn answer(
     parameters: JsonParameters,
     format: Format,
     method: Method,
+    stop: CancellationToken,
 ) -> Result<Response, Problem> {
     let asked = match parameters.asked() {
         Ok(asked) => asked,
@@ -189,7 +214,7 @@ async fn answer(
     if format == Format::Events {
         let permit = endpoint.permit()?;
         let keep_alive = endpoint.times.keep_alive;
-        return Ok(events::stream(endpoint.executor, document, asked, keep_alive, permit));
+        return Ok(events::stream(endpoint.executor, document, asked, keep_alive, permit, stop));
     }
     Ok(written(format, &endpoint.executor.execute(document, asked).await))
 }

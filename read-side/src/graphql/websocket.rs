@@ -3,6 +3,7 @@
 //! time one message takes to be sent, and silence.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::Response;
@@ -12,11 +13,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::errors::{Code, Refused};
-use super::live::{Open, Said};
+use super::introduction::headers_of;
+use super::live::{Open, Said, json as written};
 use super::parameters::{JsonParameters, NO_QUERY, NotAsked};
 use super::{Asked, Executor, Outcome, Stage, kind};
+use crate::access::Unproven;
+use crate::consistency::Consistency;
 
 /// The one protocol that is spoken.
 pub(super) const PROTOCOL: &str = "graphql-transport-ws";
@@ -34,6 +39,19 @@ pub(super) struct SocketTimes {
     pub(super) keep_alive: Duration,
     /// For one message to be sent.
     pub(super) send: Duration,
+}
+
+/// On which terms a socket is served.
+pub(super) struct Terms {
+    pub(super) times: SocketTimes,
+    /// Operations at once.
+    pub(super) operations_max: usize,
+    /// For a token of what the client has written.
+    pub(super) consistency: Consistency,
+    /// Whether the client has still to show that it may read.
+    pub(super) unproven: Option<Unproven>,
+    /// When the process ends.
+    pub(super) stop: CancellationToken,
 }
 
 /// Why a socket is closed, by the protocol.
@@ -63,8 +81,8 @@ struct Outgoing {
 }
 
 enum Spoken {
-    Next(Response),
-    Error(Response),
+    Next(Arc<str>),
+    Error(Arc<Response>),
     Complete,
 }
 
@@ -78,8 +96,7 @@ struct Operation {
 pub(super) struct Socket {
     socket: WebSocket,
     executor: Executor,
-    times: SocketTimes,
-    operations_max: usize,
+    terms: Terms,
     operations: HashMap<String, Operation>,
     /// How many there have been.
     last: u64,
@@ -89,21 +106,14 @@ pub(super) struct Socket {
 }
 
 /// Serves a socket until it is closed. `permit` counts it among those of the process.
-pub(super) async fn serve(
-    socket: WebSocket,
-    executor: Executor,
-    times: SocketTimes,
-    operations_max: usize,
-    permit: OwnedSemaphorePermit,
-) {
+pub(super) async fn serve(socket: WebSocket, executor: Executor, terms: Terms, permit: OwnedSemaphorePermit) {
     let _open = Open::count(&executor.0.metrics.graphql_sockets);
     let (outgoing, waiting) = mpsc::channel(OUTGOING_MAX);
     let is_spoken = socket.protocol().is_some_and(|protocol| protocol == PROTOCOL);
     let mut socket = Socket {
         socket,
         executor,
-        times,
-        operations_max,
+        terms,
         operations: HashMap::new(),
         last: 0,
         outgoing,
@@ -118,7 +128,7 @@ pub(super) async fn serve(
     if let Err(Close(code, reason)) = ended {
         let frame = CloseFrame { code, reason: reason.into() };
         // The client may be gone already; then there is nobody to tell.
-        let _gone = timeout(times.send, socket.socket.send(Message::Close(Some(frame)))).await;
+        let _gone = timeout(socket.terms.times.send, socket.socket.send(Message::Close(Some(frame)))).await;
     }
     drop(permit);
 }
@@ -127,9 +137,10 @@ impl Socket {
     /// `Ok` when the client has left.
     async fn run(&mut self, mut waiting: mpsc::Receiver<Outgoing>) -> Result<(), Close> {
         let started = Instant::now();
-        let init = sleep_until(started + self.times.init);
+        let stop = self.terms.stop.clone();
+        let init = sleep_until(started + self.terms.times.init);
         tokio::pin!(init);
-        let mut ticks = interval_at(started + self.times.keep_alive, self.times.keep_alive);
+        let mut ticks = interval_at(started + self.terms.times.keep_alive, self.terms.times.keep_alive);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -142,12 +153,13 @@ impl Socket {
                     return Err(Close::new(4408, "Connection initialisation timeout"));
                 }
                 _ = ticks.tick() => self.ask_for_life().await?,
+                () = stop.cancelled() => return Err(Close::new(1001, "The server is going away")),
             }
         }
     }
 
     async fn ask_for_life(&mut self) -> Result<(), Close> {
-        if self.heard.elapsed() >= self.times.keep_alive * 2 {
+        if self.heard.elapsed() >= self.terms.times.keep_alive * 2 {
             return Err(Close::new(1001, "No sign of life"));
         }
         self.send(Message::Ping(axum::body::Bytes::new())).await
@@ -167,10 +179,7 @@ impl Socket {
             ("connection_init", _) if self.introduced => {
                 Err(Close::new(4429, "Too many initialisation requests"))
             }
-            ("connection_init", _) => {
-                self.introduced = true;
-                self.tell(&json!({ "type": "connection_ack" })).await
-            }
+            ("connection_init", _) => self.introduce(incoming.payload.as_ref()).await,
             ("ping", _) => self.tell(&json!({ "type": "pong" })).await,
             ("pong", _) => Ok(()),
             ("subscribe", _) if !self.introduced => Err(Close::new(4401, "Unauthorized")),
@@ -181,6 +190,27 @@ impl Socket {
             }
             _ => Err(Close::new(4400, "Invalid message received")),
         }
+    }
+
+    /// Takes what the client says of itself: whether it may read, and what it has written and wants to see.
+    async fn introduce(&mut self, payload: Option<&Value>) -> Result<(), Close> {
+        let headers =
+            headers_of(payload).ok_or_else(|| Close::new(4400, "Invalid payload of connection_init"))?;
+        if self.terms.unproven.as_ref().is_some_and(|unproven| !unproven.is_proven_by(&headers)) {
+            return Err(Close::new(4403, "Forbidden"));
+        }
+        let is_stale = self.terms.consistency.wait_for(&headers).await.map_err(|problem| {
+            // What is asked for too early may be asked for again, and clients do so after this code.
+            let code = if problem.status().is_server_error() { 1013 } else { 4400 };
+            Close::new(code, problem.kind())
+        })?;
+        self.introduced = true;
+        if is_stale {
+            return self
+                .tell(&json!({ "type": "connection_ack", "payload": { "Consistency": "stale" } }))
+                .await;
+        }
+        self.tell(&json!({ "type": "connection_ack" })).await
     }
 
     async fn subscribe(&mut self, id: String, payload: Option<Value>) -> Result<(), Close> {
@@ -199,8 +229,8 @@ impl Socket {
             Err(NotAsked::NoQuery) => return Err(Close::new(4400, NO_QUERY)),
             Err(NotAsked::Refused(refused)) => return self.refuse(&id, refused).await,
         };
-        if self.operations.len() >= self.operations_max {
-            let words = format!("At most {} operations run on one socket.", self.operations_max);
+        if self.operations.len() >= self.terms.operations_max {
+            let words = format!("At most {} operations run on one socket.", self.terms.operations_max);
             return self.refuse(&id, Refused::new(Code::TooManySubscriptions, words)).await;
         }
         self.begin(id, asked);
@@ -227,14 +257,15 @@ impl Socket {
         if self.operations.get(&id).is_none_or(|operation| operation.number != number) {
             return Ok(());
         }
-        let message = match &said {
-            Spoken::Next(response) => json!({ "id": id, "type": "next", "payload": response }),
+        let message = match said {
+            Spoken::Next(answer) => {
+                let text = format!(r#"{{"id":{},"type":"next","payload":{answer}}}"#, json!(id));
+                return self.send(Message::text(text)).await;
+            }
             Spoken::Error(response) => json!({ "id": id, "type": "error", "payload": response.errors }),
             Spoken::Complete => json!({ "id": id, "type": "complete" }),
         };
-        if !matches!(said, Spoken::Next(_)) {
-            self.operations.remove(&id);
-        }
+        self.operations.remove(&id);
         self.tell(&message).await
     }
 
@@ -243,7 +274,7 @@ impl Socket {
     }
 
     async fn send(&mut self, message: Message) -> Result<(), Close> {
-        match timeout(self.times.send, self.socket.send(message)).await {
+        match timeout(self.terms.times.send, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
             // Nobody reads the close frame either, but the socket is done with.
             Ok(Err(_)) | Err(_) => Err(Close::new(1008, "Too slow")),
@@ -265,25 +296,29 @@ impl Speaker {
         // A socket that is closed hears nothing.
         let _closed = self.outgoing.send(outgoing).await;
     }
+
+    async fn fail(&self, response: Response) {
+        self.say(Spoken::Error(Arc::new(response))).await;
+    }
 }
 
 /// Runs an operation to its end, or until `ended`: between two answers, never within what the database does.
 async fn operate(executor: Executor, asked: Asked, speaker: Speaker, mut ended: oneshot::Receiver<()>) {
     let document = match executor.find(&asked) {
         Ok(document) => document,
-        Err(refused) => return speaker.say(Spoken::Error(Outcome::refused(refused).response)).await,
+        Err(refused) => return speaker.fail(Outcome::refused(refused).response).await,
     };
     if kind(&document, &asked) != OperationType::Subscription {
         let outcome = executor.execute(document, asked).await;
         if outcome.stage != Stage::Executed {
-            return speaker.say(Spoken::Error(outcome.response)).await;
+            return speaker.fail(outcome.response).await;
         }
-        speaker.say(Spoken::Next(outcome.response)).await;
+        speaker.say(Spoken::Next(written(&outcome.response))).await;
         return speaker.say(Spoken::Complete).await;
     }
     let mut live = match executor.subscribe(document, asked).await {
         Ok(live) => live,
-        Err(outcome) => return speaker.say(Spoken::Error(outcome.response)).await,
+        Err(outcome) => return speaker.fail(outcome.response).await,
     };
     loop {
         let said = tokio::select! {
@@ -291,7 +326,7 @@ async fn operate(executor: Executor, asked: Asked, speaker: Speaker, mut ended: 
             _ = &mut ended => return,
         };
         match said {
-            Said::Next(response) => speaker.say(Spoken::Next(response)).await,
+            Said::Next(answer) => speaker.say(Spoken::Next(answer)).await,
             Said::End(response) => return speaker.say(Spoken::Error(response)).await,
         }
     }

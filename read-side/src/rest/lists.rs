@@ -27,6 +27,7 @@ const PAGE: u32 = 20;
 #[into_params(parameter_in = Query)]
 pub(super) struct UsersParameters {
     /// How many, 1 to 100; 20 when it is not told
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// Only what comes after this cursor
     after: Option<String>,
@@ -39,6 +40,7 @@ pub(super) struct UsersParameters {
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub(super) struct OrdersParameters {
     /// How many, 1 to 100; 20 when it is not told
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// Only what comes after this cursor
     after: Option<String>,
@@ -47,8 +49,10 @@ pub(super) struct OrdersParameters {
     /// Only orders of this status
     status: Option<String>,
     /// Only orders placed at this time or later
+    #[param(format = DateTime)]
     placed_from: Option<String>,
     /// Only orders placed before this time
+    #[param(format = DateTime)]
     placed_until: Option<String>,
 }
 
@@ -104,7 +108,7 @@ pub(super) async fn orders(
 
 /// The orders of a user, newest first
 #[utoipa::path(get, path = "/users/{id}/orders", tag = "users",
-    params(("id" = String, Path, description = "Of the user"), OrdersParameters),
+    params(("id" = String, Path, description = "Of the user", pattern = "^[A-Za-z0-9._:@-]{1,64}$"), OrdersParameters),
     responses((status = 200, body = OrdersPage), Refusals))]
 pub(super) async fn orders_of_user(
     State(read_model): State<ReadModel>,

@@ -200,15 +200,45 @@ async fn inventory_item() {
 }
 
 #[tokio::test]
+async fn fields_come_in_the_order_in_which_they_were_asked_for() {
+    let read_side = ReadSide::seeded();
+    let query = "{ user(id: \"customer-59\") { recentOrders(limit: 1) { payment { status } orderId user { name } amount } name } t: __typename }";
+    let answer = read_side.query(query, json!({})).await;
+    let mut fields =
+        ["user", "recentOrders", "payment", "status", "orderId", "name", "amount", "name", "t"].iter();
+    let mut rest = answer.text();
+    assert!(
+        fields.all(|field| {
+            let found = rest.split_once(&format!("\"{field}\":"));
+            rest = found.map_or("", |(_, after)| after);
+            found.is_some()
+        }),
+        "{}",
+        answer.text()
+    );
+}
+
+#[tokio::test]
 async fn operations_are_measured_by_a_bounded_set_of_names() {
     let read_side = ReadSide::seeded();
-    for query in ["query InventoryItem { __typename }", "query Mine { __typename }", "{ __typename }", "{"] {
+    let partly = r#"query Partly { user(id: "a b") { name } }"#;
+    for query in [
+        "query Mine { __typename }",
+        "query Wrong { nothing }",
+        partly,
+        "{ __typename }",
+        "{",
+        "query A { a } query B { b }",
+    ] {
         read_side.query(query, json!({})).await;
     }
     let metrics = read_side.get("/metrics").await.text().to_owned();
-    for name in ["InventoryItem", "other", "anonymous", "invalid"] {
-        let line = format!(r#"graphql_operation_duration_seconds_count{{operation="{name}"}} 1"#);
-        assert!(metrics.contains(&line), "{line}");
+    for (name, outcome) in [("Mine", "ok"), ("other", "refused"), ("Partly", "errors"), ("anonymous", "ok")] {
+        let duration = format!(r#"graphql_operation_duration_seconds_count{{operation="{name}"}}"#);
+        assert!(metrics.contains(&duration), "{duration}");
+        let count = format!(r#"graphql_operations_total{{operation="{name}",outcome="{outcome}"}}"#);
+        assert!(metrics.contains(&count), "{count}: {metrics}");
     }
-    assert!(!metrics.contains("Mine"));
+    assert!(metrics.contains(r#"graphql_operations_total{operation="invalid",outcome="refused"} 1"#));
+    assert!(!metrics.contains("Wrong"), "what is not executed leaves no label");
 }

@@ -1,101 +1,23 @@
 //! Subscriptions over WebSocket and server-sent events: what they show, and how clients that break the rules are cut.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_graphql::futures_util::{SinkExt, StreamExt};
 use axum::body::Body;
 use axum::http::{Request, header};
-use prometheus::IntGauge;
 use read_side::ReadModel;
 use read_side::config::GraphqlConfig;
 use read_side::watchers::{Told, Topic, Watchers};
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::change::{ChangedOrder, Changes};
 use shared::change_feed::ChangeFeed;
 use shared::id::{OrderId, Sku, UserId};
 use shared::metrics::Metrics;
 use shared::settings::ReadModelUrl;
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::seed::{ReadSide, database};
-
-/// A machine under load may be slow.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// A client of graphql-transport-ws.
-struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
-
-impl Client {
-    async fn connect(address: &str, protocol: &str, origin: Option<&str>) -> Result<Self, Error> {
-        let mut request = format!("ws://{address}/graphql").into_client_request().unwrap();
-        if !protocol.is_empty() {
-            request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
-        }
-        if let Some(origin) = origin {
-            request.headers_mut().insert("origin", origin.parse().unwrap());
-        }
-        tokio_tungstenite::connect_async(request).await.map(|(socket, _)| Self(socket))
-    }
-
-    /// Connected, but not introduced.
-    async fn silent(address: &str) -> Self {
-        Self::connect(address, "graphql-transport-ws", None).await.unwrap()
-    }
-
-    async fn introduced(address: &str) -> Self {
-        let mut client = Self::silent(address).await;
-        client.say(&json!({"type": "connection_init", "payload": {}})).await;
-        assert_eq!(client.hear().await, json!({"type": "connection_ack"}));
-        client
-    }
-
-    async fn say(&mut self, message: &Value) {
-        self.0.send(Message::text(message.to_string())).await.unwrap();
-    }
-
-    async fn subscribe(&mut self, id: &str, query: &str) {
-        self.say(&json!({"type": "subscribe", "id": id, "payload": {"query": query}})).await;
-    }
-
-    /// The next message that is no ping of the transport.
-    async fn hear(&mut self) -> Value {
-        loop {
-            let heard = tokio::time::timeout(DEADLINE, self.0.next()).await.unwrap();
-            match heard.unwrap().unwrap() {
-                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
-                Message::Ping(_) | Message::Pong(_) => {}
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    /// The code that the socket is closed with.
-    async fn closed(&mut self) -> u16 {
-        loop {
-            let heard = tokio::time::timeout(DEADLINE, self.0.next()).await.unwrap();
-            match heard.unwrap().unwrap() {
-                Message::Close(Some(frame)) => return frame.code.into(),
-                Message::Close(None) => return 0,
-                _ => {}
-            }
-        }
-    }
-}
-
-async fn until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "{what} within {DEADLINE:?}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
-async fn until_open(gauge: &IntGauge, count: i64) {
-    until("open", || gauge.get() == count).await;
-}
+use crate::socket::{Client, DEADLINE, until_open};
 
 fn orders(ids: &[(&str, Option<&str>)]) -> Changes {
     let order = |(id, user): &(&str, Option<&str>)| ChangedOrder {
@@ -306,6 +228,7 @@ async fn many_subscriptions_are_told_together() {
             assert_eq!(client.hear().await["payload"]["data"]["inventoryChanged"]["quantity"], 7);
         }
     }
+    assert_eq!(read_side.metrics.db_operations("inventory"), 1, "what all ask for is read once");
     drop(clients);
     until_open(&read_side.metrics.graphql_subscriptions, 0).await;
 }

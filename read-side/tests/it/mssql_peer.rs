@@ -323,16 +323,17 @@ async fn after_a_stall_the_next_client_gets_a_connection_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_is_replaced_once_and_then_an_error() {
+async fn a_connection_that_breaks_is_replaced_and_the_read_is_done_again_once() {
     let peered = Peered::of_one_connection("", |request| match request.number {
-        1 | 4 => vec![Reply::Close],
-        3 | 5 => [user_asked_for(request), vec![Reply::Close]].concat(),
+        1 | 5 => vec![Reply::Close],
+        3 | 6 => [user_asked_for(request), vec![Reply::Close]].concat(),
         _ => user_asked_for(request),
     });
-    assert_eq!(name_of(&peered, "first").await, found("first"));
-    assert_code(&name_of(&peered, "second").await, "UNAVAILABLE");
-    assert_eq!(name_of(&peered, "third").await, found("third"));
-    assert_eq!(peered.connections(), [1, 2, 2, 3, 4, 5]);
+    assert_eq!(name_of(&peered, "before-any-row").await, found("before-any-row"));
+    assert_eq!(name_of(&peered, "among-the-rows").await, found("among-the-rows"));
+    assert_code(&name_of(&peered, "twice").await, "UNAVAILABLE");
+    assert_eq!(name_of(&peered, "after").await, found("after"));
+    assert_eq!(peered.connections(), [1, 2, 2, 3, 3, 4, 5]);
 }
 
 #[tokio::test]
@@ -341,6 +342,7 @@ async fn errors_of_the_server_are_told_apart_and_cost_no_connection() {
         1..=4 => vec![Reply::error(1205, "chosen as the deadlock victim in dbo.users")],
         5 | 6 => [user_asked_for(request), vec![Reply::error(1205, "deadlock in dbo.users")]].concat(),
         7 | 8 => vec![Reply::error(208, "Invalid object name 'dbo.users'")],
+        10 => vec![Reply::error(1205, "deadlock in dbo.users")],
         _ => user_asked_for(request),
     });
     let deadlock = peered.read_side.get("/users/u").await;
@@ -353,6 +355,7 @@ async fn errors_of_the_server_are_told_apart_and_cost_no_connection() {
     assert!(!bug.text().contains("dbo."));
     assert_code(&name_of(&peered, "u").await, "INTERNAL");
     assert_eq!(name_of(&peered, "u").await, found("u"));
+    assert_eq!(name_of(&peered, "met-others-once").await, found("met-others-once"));
     assert_eq!(peered.peer.connections(), 1);
 }
 

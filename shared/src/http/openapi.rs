@@ -12,9 +12,10 @@ pub use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{Schema, Type};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ContentBuilder, InfoBuilder, License, ObjectBuilder, OpenApiBuilder, Ref, RefOr, Required, Response,
-    ResponseBuilder,
+    ContentBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApiBuilder, Ref, RefOr, Required,
+    Response, ResponseBuilder, Server,
 };
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
@@ -23,6 +24,8 @@ use crate::problem::Problem;
 
 const JSON: &str = "application/json";
 const PROBLEM_JSON: &str = "application/problem+json";
+const BEARER: &str = "bearer";
+const BEARER_WORDS: &str = "One of the tokens that this service was started with, if it was";
 
 /// A route that is described by hand, because no type of ours stands for what it takes and gives.
 #[derive(Clone)]
@@ -81,17 +84,22 @@ impl Described {
 }
 
 /// An empty document with what every service has: its problem, `/health`, `/ready`, `/metrics`, and the document itself.
-pub fn document(title: &str) -> OpenApi {
-    let info = InfoBuilder::new()
-        .title(title)
-        .version(env!("CARGO_PKG_VERSION"))
-        .license(Some(License::new(env!("CARGO_PKG_LICENSE"))))
-        .build();
-    let mut document = OpenApiBuilder::new().info(info).build();
+/// `home` is the media type of what stands at `/`.
+pub fn document(title: &str, home: &'static str) -> OpenApi {
+    let license = env!("CARGO_PKG_LICENSE");
+    let license = LicenseBuilder::new().name(license).identifier(Some(license)).build();
+    let info =
+        InfoBuilder::new().title(title).version(env!("CARGO_PKG_VERSION")).license(Some(license)).build();
+    // A token is needed only where one is set.
+    let security = [SecurityRequirement::default(), SecurityRequirement::new(BEARER, [""; 0])];
+    let mut document =
+        OpenApiBuilder::new().info(info).servers(Some([Server::new("/")])).security(Some(security)).build();
     let components = document.components.get_or_insert_default();
+    let bearer = Http::builder().scheme(HttpAuthScheme::Bearer).description(Some(BEARER_WORDS)).build();
+    components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
     components.schemas.insert(Problem::name().into_owned(), Problem::schema());
     let common = [
-        Described::get("/", "service", "text/html", "What is here, for a person"),
+        Described::get("/", "service", home, "What is here, for a person"),
         Described::get("/health", "service", JSON, "The process is up"),
         Described::get("/ready", "service", JSON, "What it depends on can be reached; 503 says what cannot"),
         Described::get("/metrics", "service", "text/plain", "Metrics for Prometheus"),
@@ -110,9 +118,11 @@ pub fn describe(document: &mut OpenApi, routes: impl IntoIterator<Item = Describ
             ResponseBuilder::new().description("It went well").content(media, ContentBuilder::new().build());
         let mut operation = OperationBuilder::new()
             .tag(route.tag)
+            .operation_id(Some(operation_id(&route)))
             .summary(Some(route.summary))
             .response(status.to_string(), given)
-            .response("default", problem_response("Why not"));
+            .response("4XX", problem_response("The request cannot be accepted"))
+            .response("5XX", problem_response("The service cannot answer now, or something broke"));
         for parameter in parameters(&route) {
             operation = operation.parameter(parameter);
         }
@@ -124,6 +134,17 @@ pub fn describe(document: &mut OpenApi, routes: impl IntoIterator<Item = Describ
         }
         document.paths.add_path_operation(route.path, vec![route.method], operation.build());
     }
+}
+
+/// A name that generated code can call it by: `get_api_v1_dlq_messages_id`.
+fn operation_id(route: &Described) -> String {
+    let method = match route.method {
+        HttpMethod::Post => "post",
+        HttpMethod::Delete => "delete",
+        _ => "get",
+    };
+    let words = route.path.split(|sign: char| !sign.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.fold(method.to_owned(), |id, word| id + "_" + word)
 }
 
 /// Those that stand in the path in braces, and those of the query; all of them text.
@@ -158,6 +179,7 @@ impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         [
             ("400", "A header says nothing sensible"),
+            ("401", "A token is needed"),
             ("404", "There is no such thing, or it has not arrived yet"),
             ("422", "A parameter is unknown or out of its range"),
             ("503", "The read model is away, or what was written is not projected yet: see Retry-After"),

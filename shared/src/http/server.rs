@@ -12,7 +12,7 @@ use std::{io, pin::Pin};
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::ConnectInfo;
-use axum::http::{Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
@@ -86,7 +86,7 @@ impl Serving {
     }
 
     /// Serves until `stop`; then idle connections are closed at once and the others after their answer, or when the
-    /// deadline has passed. WebSockets end at the deadline at the latest; see [`Stopping`].
+    /// deadline has passed. WebSockets and streams are told to end; see [`Stopping`].
     pub async fn run(self, listener: TcpListener, router: Router, stop: CancellationToken) {
         let places = Arc::new(Semaphore::new(self.limits.connections_max as usize));
         let all = self.limits.connections_max;
@@ -120,9 +120,16 @@ impl Serving {
     }
 }
 
-/// Told to the handler of a request that asks for another protocol: what is spoken then has to end with the process.
+/// Told to the handler of a request whose answer has no end of its own, because another protocol or a stream of events
+/// is asked for: it has to end with the process.
 #[derive(Debug, Clone)]
 pub struct Stopping(pub CancellationToken);
+
+fn is_endless(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok());
+    headers.contains_key(header::UPGRADE)
+        || accepted.is_some_and(|accepted| accepted.contains("text/event-stream"))
+}
 
 /// A client that was gone before it was accepted is nobody's concern; anything else is, and may last.
 async fn after_failed_accept(error: &io::Error) {
@@ -228,7 +235,7 @@ impl Port {
         };
         let mut request = request.map(|body| timed_body::timed(body, self.limits.body));
         request.extensions_mut().insert(ConnectInfo(peer));
-        if request.headers().contains_key(header::UPGRADE) {
+        if is_endless(request.headers()) {
             request.extensions_mut().insert(Stopping(self.stop.clone()));
         }
         let response = timeout(self.limits.request, self.router.clone().call(request)).await;

@@ -85,6 +85,16 @@ impl MssqlError {
         matches!(self, Self::Server { number: 18456 | 18470 | 18486..=18488, .. })
     }
 
+    /// Whether a database cannot be made while another one is: `model`, which both are copies of, is locked.
+    pub(super) fn is_a_busy_template(&self) -> bool {
+        matches!(self, Self::Server { number: 1807, .. })
+    }
+
+    /// Whether the database that was to be made exists.
+    pub(super) fn is_an_existing_database(&self) -> bool {
+        matches!(self, Self::Server { number: 1801, .. })
+    }
+
     /// Whether the database that was asked for does not exist, or not for us.
     pub fn is_a_missing_database(&self) -> bool {
         matches!(self, Self::Server { number: 4060 | 911, .. })

@@ -4,9 +4,14 @@ use std::time::Duration;
 
 use super::connection::{Connection, Connections};
 use super::{MssqlError, MssqlUrl, Param, Pool, Row};
+use crate::ErrorClass;
 
 /// For one statement; an index on a large table takes its time, and whoever comes second waits for the first.
 const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// SQL Server makes one database at a time, and one that another has just made takes a moment until it lets anybody in.
+const MAKING_TRIES: u32 = 120;
+const MAKING_PAUSE: Duration = Duration::from_millis(250);
 
 /// A step per version. Each can be run again.
 const STEPS: &[&str] = &[crate::sql!("mssql/schema/read_model_1.sql")];
@@ -34,10 +39,11 @@ pub async fn migrate(url: &MssqlUrl) -> Result<Migrated, MssqlError> {
         Ok(connection) => (connection, false),
         Err(error) if error.is_a_missing_database() => {
             let made = create_database(url, error).await?;
-            (Connections::new(url).open().await?, made)
+            (open_made(url).await?, made)
         }
         Err(error) => return Err(error),
     };
+    check_openjson(&mut connection, url).await?;
     // The lock belongs to the session: on an error it goes with the connection.
     connection.run(crate::sql!("mssql/schema/lock.sql"), Vec::new(), TIMEOUT).await?;
     let steps = run_steps(&mut connection).await?;
@@ -58,9 +64,44 @@ async fn create_database(url: &MssqlUrl, missing: MssqlError) -> Result<bool, Ms
     let master = MssqlUrl { database: "master".to_owned(), ..url.clone() };
     // Who may not enter master either is told what is missing.
     let mut connection = Connections::new(&master).open().await.map_err(|_| missing)?;
-    let name = Param::Text(url.database.clone());
-    let rows = connection.run(crate::sql!("mssql/schema/create_database.sql"), vec![name], TIMEOUT).await?;
-    Ok(number(&rows) == 1)
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        let name = Param::Text(url.database.clone());
+        match connection.run(crate::sql!("mssql/schema/create_database.sql"), vec![name], TIMEOUT).await {
+            Err(error) if error.is_a_busy_template() && tried < MAKING_TRIES => {
+                tokio::time::sleep(MAKING_PAUSE).await;
+            }
+            Err(error) if error.is_an_existing_database() => return Ok(false),
+            rows => return Ok(number(&rows?) == 1),
+        }
+    }
+}
+
+async fn open_made(url: &MssqlUrl) -> Result<Connection, MssqlError> {
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        match Connections::new(url).open().await {
+            Err(error) if error.is_a_missing_database() && tried < MAKING_TRIES => {
+                tokio::time::sleep(MAKING_PAUSE).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// A database that was restored from an old server keeps its old dialect, and says so in strange words only.
+async fn check_openjson(connection: &mut Connection, url: &MssqlUrl) -> Result<(), MssqlError> {
+    let one = Param::Text("[1]".to_owned());
+    match connection.run(crate::sql!("mssql/schema/openjson.sql"), vec![one], TIMEOUT).await {
+        Err(error) if error.class() == ErrorClass::Fatal => Err(MssqlError::Schema(format!(
+            "{} does not understand OPENJSON, which takes SQL Server 2016 and a compatibility level of 130 at least: \
+             see ALTER DATABASE … SET COMPATIBILITY_LEVEL ({error})",
+            url.name()
+        ))),
+        result => result.map(drop),
+    }
 }
 
 async fn run_steps(connection: &mut Connection) -> Result<usize, MssqlError> {

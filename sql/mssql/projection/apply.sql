@@ -11,8 +11,8 @@
 --
 -- Locks: HOLDLOCK keeps the gap in which a missing key would stand, so that no one else inserts it (2627); UPDLOCK takes
 -- the lock for writing at once, so that two batches that read the same gap do not wait for each other (1205). Tables are
--- always written in the order of this file. Loop joins search the tables by key, row by row: a hash join would read, and so
--- lock, all of a small table.
+-- always written in the order of this file, each in the order of its keys. Loop joins and FORCESEEK search the tables by key,
+-- row by row: a plan that was made while a table was small would otherwise read, and so lock, all of it.
 SET NOCOUNT, XACT_ABORT ON;
 SET LOCK_TIMEOUT 5000;
 IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION;
@@ -49,6 +49,12 @@ DECLARE @items TABLE (
     unit_price DECIMAL(19, 4) NOT NULL,
     PRIMARY KEY (order_id, occurred_at, event_id, line_no)
 );
+-- Lines in dbo.order_items that are no longer those of their order.
+DECLARE @stale TABLE (
+    order_id NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    line_no INT NOT NULL,
+    PRIMARY KEY (order_id, line_no)
+);
 DECLARE @payments TABLE (
     order_id NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL PRIMARY KEY,
     payment_id NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NULL,
@@ -76,7 +82,7 @@ DECLARE @fresh TABLE (
     reported_quantity BIGINT NULL,
     occurred_at DATETIME2(6) NOT NULL
 );
-DECLARE @has_users INT, @has_orders INT, @has_items INT, @has_payments INT, @has_adjustments INT, @counted INT;
+DECLARE @has_users INT, @has_orders INT, @has_items INT, @has_payments INT, @has_adjustments INT, @has_letters INT, @counted INT;
 DECLARE @fenced INT, @message NVARCHAR(200);
 
 INSERT INTO @spans (partition_id, from_offset, next_offset)
@@ -192,6 +198,9 @@ FROM (
 ) AS r
 WHERE r.place = 1;
 SET @has_adjustments = @@ROWCOUNT;
+
+SELECT @has_letters = COUNT(*)
+FROM OPENJSON(@P1, N'$.letters') WITH (record_offset BIGINT 'strict $.offset') AS j;
 SET @counted = 0;
 
 BEGIN TRY
@@ -201,7 +210,8 @@ BEGIN TRY
     SELECT @fenced = MIN(s.partition_id)
     FROM @spans AS s
     LEFT JOIN dbo.checkpoints AS c WITH (UPDLOCK, HOLDLOCK) ON c.topic = @P3 AND c.partition_id = s.partition_id
-    WHERE COALESCE(c.next_offset, -1) <> COALESCE(s.from_offset, -1);
+    WHERE COALESCE(c.next_offset, -1) <> COALESCE(s.from_offset, -1)
+    OPTION (LOOP JOIN, MAXDOP 1);
     IF @fenced IS NOT NULL
     BEGIN
         SET @message = CONCAT(N'fenced at partition ', @fenced);
@@ -256,13 +266,20 @@ BEGIN TRY
             VALUES (s.order_id, s.user_id, s.amount, s.currency, s.status, s.placed_at, s.occurred_at, s.event_id)
         OPTION (LOOP JOIN, MAXDOP 1);
 
-        -- Lines of a version that has given way. Whoever writes lines holds the lock on their order's row.
-        DELETE i
-        FROM dbo.order_items AS i
-        INNER JOIN @orders AS s ON s.order_id = i.order_id
-        INNER JOIN dbo.orders AS t ON t.order_id = s.order_id
+        -- Lines of a version that has given way, which most orders do not have. Whoever writes lines holds the lock on their
+        -- order's row.
+        INSERT INTO @stale (order_id, line_no)
+        SELECT i.order_id, i.line_no
+        FROM @orders AS s
+        INNER JOIN dbo.orders AS t WITH (FORCESEEK) ON t.order_id = s.order_id
+        INNER JOIN dbo.order_items AS i WITH (FORCESEEK) ON i.order_id = s.order_id
         WHERE i.occurred_at <> t.occurred_at OR i.event_id <> t.event_id
         OPTION (LOOP JOIN, MAXDOP 1);
+        IF @@ROWCOUNT > 0
+            DELETE i
+            FROM dbo.order_items AS i
+            INNER JOIN @stale AS s ON s.order_id = i.order_id AND s.line_no = i.line_no
+            OPTION (LOOP JOIN, MAXDOP 1);
     END;
 
     IF @has_items > 0
@@ -270,7 +287,7 @@ BEGIN TRY
         INSERT INTO dbo.order_items (order_id, line_no, occurred_at, event_id, sku, quantity, unit_price)
         SELECT s.order_id, s.line_no, s.occurred_at, s.event_id, s.sku, s.quantity, s.unit_price
         FROM @items AS s
-        INNER JOIN dbo.orders AS t
+        INNER JOIN dbo.orders AS t WITH (FORCESEEK)
             ON t.order_id = s.order_id AND t.occurred_at = s.occurred_at AND t.event_id = s.event_id
         WHERE NOT EXISTS (
             SELECT 1 FROM dbo.order_items AS i WHERE i.order_id = s.order_id AND i.line_no = s.line_no
@@ -333,44 +350,46 @@ BEGIN TRY
             VALUES (s.sku, s.delta, s.reported_quantity, s.reported_at, s.reported_by, s.updated_at)
         OPTION (LOOP JOIN, MAXDOP 1);
 
-    -- A record dies at its position, so it cannot die twice.
-    INSERT INTO dbo.dead_letters (topic, partition_id, record_offset, reason, error, causes, event_id, event_type, record_key,
-        payload, headers, attempts, appended_at, dead_at, state)
-    SELECT @P3, j.partition_id, j.record_offset, j.reason, j.error, j.causes, j.event_id, j.event_type,
-        CASE WHEN j.key_length IS NULL THEN NULL ELSE SUBSTRING(@P2, j.key_start, j.key_length) END,
-        CASE WHEN j.payload_length IS NULL THEN NULL ELSE SUBSTRING(@P2, j.payload_start, j.payload_length) END,
-        SUBSTRING(@P2, j.headers_start, j.headers_length),
-        j.attempts, j.appended_at, j.dead_at, 'open'
-    FROM OPENJSON(@P1, N'$.letters') WITH (
-        partition_id INT 'strict $.partition',
-        record_offset BIGINT 'strict $.offset',
-        reason NVARCHAR(64) 'strict $.reason',
-        error NVARCHAR(MAX) 'strict $.error',
-        causes NVARCHAR(MAX) 'strict $.causes',
-        event_id NVARCHAR(128) '$.event',
-        event_type NVARCHAR(128) '$.type',
-        key_start INT '$.keyStart',
-        key_length INT '$.keyLength',
-        payload_start INT '$.payloadStart',
-        payload_length INT '$.payloadLength',
-        headers_start INT 'strict $.headersStart',
-        headers_length INT 'strict $.headersLength',
-        attempts INT 'strict $.attempts',
-        appended_at DATETIME2(6) 'strict $.appended',
-        dead_at DATETIME2(6) 'strict $.dead'
-    ) AS j
-    WHERE NOT EXISTS (
-        SELECT 1 FROM dbo.dead_letters AS d
-        WHERE d.topic = @P3 AND d.partition_id = j.partition_id AND d.record_offset = j.record_offset
-    );
+    IF @has_letters > 0
+        -- A record dies at its position, so it cannot die twice. Cast, because a part of bytes is a text to some engines.
+        INSERT INTO dbo.dead_letters (topic, partition_id, record_offset, reason, error, causes, event_id, event_type, record_key,
+            payload, headers, attempts, appended_at, dead_at, state)
+        SELECT @P3, j.partition_id, j.record_offset, j.reason, j.error, j.causes, j.event_id, j.event_type,
+            CASE WHEN j.key_length IS NULL THEN NULL ELSE CAST(SUBSTRING(@P2, j.key_start, j.key_length) AS VARBINARY(MAX)) END,
+            CASE WHEN j.payload_length IS NULL THEN NULL ELSE CAST(SUBSTRING(@P2, j.payload_start, j.payload_length) AS VARBINARY(MAX)) END,
+            CAST(SUBSTRING(@P2, j.headers_start, j.headers_length) AS VARBINARY(MAX)),
+            j.attempts, j.appended_at, j.dead_at, 'open'
+        FROM OPENJSON(@P1, N'$.letters') WITH (
+            partition_id INT 'strict $.partition',
+            record_offset BIGINT 'strict $.offset',
+            reason NVARCHAR(64) 'strict $.reason',
+            error NVARCHAR(MAX) 'strict $.error',
+            causes NVARCHAR(MAX) 'strict $.causes',
+            event_id NVARCHAR(128) '$.event',
+            event_type NVARCHAR(128) '$.type',
+            key_start INT '$.keyStart',
+            key_length INT '$.keyLength',
+            payload_start INT '$.payloadStart',
+            payload_length INT '$.payloadLength',
+            headers_start INT 'strict $.headersStart',
+            headers_length INT 'strict $.headersLength',
+            attempts INT 'strict $.attempts',
+            appended_at DATETIME2(6) 'strict $.appended',
+            dead_at DATETIME2(6) 'strict $.dead'
+        ) AS j
+        WHERE NOT EXISTS (
+            SELECT 1 FROM dbo.dead_letters AS d
+            WHERE d.topic = @P3 AND d.partition_id = j.partition_id AND d.record_offset = j.record_offset
+        )
+        OPTION (LOOP JOIN, MAXDOP 1);
 
-    UPDATE c
-    SET next_offset = s.next_offset
-    FROM dbo.checkpoints AS c
-    INNER JOIN @spans AS s ON s.partition_id = c.partition_id
-    WHERE c.topic = @P3 AND s.from_offset IS NOT NULL;
-    INSERT INTO dbo.checkpoints (topic, partition_id, next_offset)
-    SELECT @P3, s.partition_id, s.next_offset FROM @spans AS s WHERE s.from_offset IS NULL;
+    MERGE dbo.checkpoints WITH (HOLDLOCK, UPDLOCK) AS t
+    USING (SELECT @P3 AS topic, x.partition_id, x.next_offset FROM @spans AS x) AS s
+        ON t.topic = s.topic AND t.partition_id = s.partition_id
+    WHEN MATCHED THEN UPDATE SET next_offset = s.next_offset
+    WHEN NOT MATCHED BY TARGET THEN
+        INSERT (topic, partition_id, next_offset) VALUES (s.topic, s.partition_id, s.next_offset)
+    OPTION (LOOP JOIN, MAXDOP 1);
 
     COMMIT TRANSACTION;
 END TRY

@@ -221,6 +221,15 @@ impl Mirror {
         Ok(self.letters.depth(&super::LetterFilter::default()).await?)
     }
 
+    /// Mirrors until there is nothing left to do, unless another process keeps the list, which then does so.
+    ///
+    /// # Errors
+    /// [`MirrorError`]; whoever mirrors next goes on.
+    pub async fn tidy(&mut self) -> Result<(), MirrorError> {
+        while self.claim_and_change(false).await? == Round::Changed {}
+        Ok(self.list.release().await?)
+    }
+
     async fn claim_and_change(&mut self, force: bool) -> Result<Round, MirrorError> {
         let Some(claim) = self.list.claim(force).await? else { return Ok(Round::Another) };
         let point = self.letters.mirror_point().await?;

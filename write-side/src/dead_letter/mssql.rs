@@ -39,6 +39,10 @@ impl MssqlLetters {
         limit: u32,
         offset: u32,
     ) -> Result<Vec<DeadLetter>, LetterError> {
+        if limit == 0 {
+            // To fetch no rows is an error in T-SQL.
+            return Ok(Vec::new());
+        }
         let mut params = bounds(filter);
         params.extend([limit, offset].map(|number| Param::BigInt(number.into())));
         params.push(Param::BigInt(PAGE_BYTES_MAX));

@@ -7,13 +7,13 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::problem::Problem;
 use shared::{Position, Timestamp};
 
 use super::WriteSide;
-use crate::dead_letter::{Closed, LetterError, LetterFilter, LetterGroup, Place};
+use crate::dead_letter::{Closed, DeadLetter, LetterError, LetterFilter, LetterGroup, Place};
 
 const PAGE_MAX: u32 = 1_000;
 /// Letters that are discarded in one transaction.
@@ -52,6 +52,15 @@ impl Page {
     }
 }
 
+/// A page, its letters written as they are, field by field.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    messages: Vec<DeadLetter>,
+    total: u64,
+    next_offset: Option<u64>,
+}
+
 /// `GET /api/v1/dlq/messages?limit=&offset=&type=&reason=&event_id=&from=&to=`
 pub(super) async fn messages(
     State(write_side): Shared,
@@ -67,9 +76,8 @@ pub(super) async fn messages(
     let messages = letters.page(&filter, limit, offset).await.map_err(|error| store_problem(&error))?;
     let total = letters.depth(&filter).await.map_err(|error| store_problem(&error))?;
     let next = u64::from(offset) + messages.len() as u64;
-    let next = (next < total && !messages.is_empty()).then_some(next);
-    let answer = json!({ "messages": messages, "total": total, "nextOffset": next });
-    Ok(shared::http::json(StatusCode::OK, &answer))
+    let next_offset = (next < total && !messages.is_empty()).then_some(next);
+    Ok(shared::http::json(StatusCode::OK, &Listed { messages, total, next_offset }))
 }
 
 /// `GET /api/v1/dlq/messages/{id}`
@@ -97,20 +105,30 @@ pub(super) async fn discard(State(write_side): Shared, Path(id): Path<String>) -
     }
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Stats<'a> {
+    total: u64,
+    oldest: Option<Timestamp>,
+    newest: Option<Timestamp>,
+    by_type: BTreeMap<&'a str, u64>,
+    by_reason: BTreeMap<&'a str, u64>,
+    groups: &'a [LetterGroup],
+}
+
 /// `GET /api/v1/dlq/stats`
 pub(super) async fn stats(State(write_side): Shared) -> Result<Response, Problem> {
     let groups = write_side.letters.groups(&LetterFilter::default()).await;
     let groups = groups.map_err(|error| store_problem(&error))?;
-    let total: u64 = groups.iter().map(|group| group.count).sum();
-    let oldest = groups.iter().map(|group| group.oldest).min();
-    let newest = groups.iter().map(|group| group.newest).max();
-    let answer = json!({
-        "total": total, "oldest": oldest, "newest": newest,
-        "byType": counts(&groups, |group| &group.event_type),
-        "byReason": counts(&groups, |group| &group.reason),
-        "groups": groups,
-    });
-    Ok(shared::http::json(StatusCode::OK, &answer))
+    let stats = Stats {
+        total: groups.iter().map(|group| group.count).sum(),
+        oldest: groups.iter().map(|group| group.oldest).min(),
+        newest: groups.iter().map(|group| group.newest).max(),
+        by_type: counts(&groups, |group| &group.event_type),
+        by_reason: counts(&groups, |group| &group.reason),
+        groups: &groups,
+    };
+    Ok(shared::http::json(StatusCode::OK, &stats))
 }
 
 fn counts(groups: &[LetterGroup], of: impl Fn(&LetterGroup) -> &str) -> BTreeMap<&str, u64> {

@@ -7,7 +7,7 @@ use shared::http::openapi::{Described, HttpMethod, OpenApi, describe, document};
 const JSON: &str = "application/json";
 
 pub(super) fn write_side() -> OpenApi {
-    let mut document = document("Millrace write side");
+    let mut document = document("Millrace write side", "text/plain");
     describe(&mut document, commands());
     describe(&mut document, dead_letters());
     describe(&mut document, circuit_breaker());

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers as well")]
 
 mod change_feed;
+mod dead_letter;
 mod defects;
 mod event_log;
 mod http;

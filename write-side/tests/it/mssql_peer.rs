@@ -368,23 +368,55 @@ fn a_migration_lets_one_in_at_a_time_and_runs_what_is_missing() {
     let migrated = store.runtime.block_on(migrate(&url(&store.peer, ""))).unwrap();
     assert!(migrated.steps >= 1 && migrated.snapshot && !migrated.made_database, "{migrated:?}");
     let requests = store.peer.requests();
-    assert!(requests.first().unwrap().sql.contains("sp_getapplock"));
+    assert!(requests[0].sql.contains("OPENJSON") && requests[1].sql.contains("sp_getapplock"));
     assert!(requests.last().unwrap().sql.contains("sp_releaseapplock"));
     assert!(requests.iter().any(|request| request.sql.contains("CREATE TABLE dbo.users")));
     assert_eq!(store.peer.connections(), 1, "the lock belongs to the session that works");
 }
 
 #[test]
-fn a_missing_database_is_made() {
-    let unknown =
-        || vec![Reply::Error { number: 4060, class: 11, state: 1, message: "Cannot open database".into() }];
-    let mut made = false;
+fn a_database_that_speaks_an_old_dialect_is_told_of_before_anything_is_changed() {
+    let store = Store::new(|_| vec![Reply::error(319, "Incorrect syntax near the keyword 'with'.")]);
+    let refused = store.runtime.block_on(migrate(&url(&store.peer, ""))).unwrap_err().to_string();
+    assert!(refused.contains("COMPATIBILITY_LEVEL") && refused.contains("130"), "{refused}");
+    assert_eq!(store.peer.requests().len(), 1);
+}
+
+#[test]
+fn a_database_that_another_makes_at_that_moment_is_no_error() {
+    let mut missing = true;
     let peer = TdsPeer::setup()
-        .logins(move |login| {
-            made |= login.database == "master";
-            if made { Vec::new() } else { unknown() }
+        .logins(move |_| match std::mem::take(&mut missing) {
+            true => vec![Reply::Error { number: 4060, class: 11, state: 1, message: "no".into() }],
+            false => Vec::new(),
         })
         .start(|request| match request.sql.as_str() {
+            sql if sql.contains("AS made") => vec![Reply::error(1801, "Database 'millrace' already exists.")],
+            sql if sql.contains("AS version") => {
+                vec![Reply::rows([("version", Kind::Int)], [vec![0.into()]])]
+            }
+            _ => vec![],
+        });
+    let store = Store::with(peer, "");
+    assert!(!store.runtime.block_on(migrate(&url(&store.peer, ""))).unwrap().made_database);
+}
+
+#[test]
+fn a_missing_database_is_made_as_soon_as_the_server_can() {
+    let unknown =
+        || vec![Reply::Error { number: 4060, class: 11, state: 1, message: "Cannot open database".into() }];
+    // Others make theirs at that moment, and ours does not let us in at once.
+    let (mut in_master, mut refused) = (false, 0);
+    let peer = TdsPeer::setup()
+        .logins(move |login| {
+            in_master |= login.database == "master";
+            refused += i32::from(login.database != "master");
+            if login.database == "master" || (in_master && refused > 2) { Vec::new() } else { unknown() }
+        })
+        .start(|request| match request.sql.as_str() {
+            sql if sql.contains("AS made") && request.number == 1 => {
+                vec![Reply::error(1807, "Could not obtain exclusive lock on database 'model'.")]
+            }
             sql if sql.contains("AS made") => vec![Reply::rows([("made", Kind::Int)], [vec![1.into()]])],
             sql if sql.contains("AS version") => {
                 vec![Reply::rows([("version", Kind::Int)], [vec![0.into()]])]
@@ -395,7 +427,7 @@ fn a_missing_database_is_made() {
     let migrated = store.runtime.block_on(migrate(&url(&store.peer, ""))).unwrap();
     assert!(migrated.made_database);
     let requests = store.peer.requests();
-    assert_eq!(requests[0].text(1), "millrace", "the name is a parameter");
+    assert_eq!([requests[0].text(1), requests[1].text(1)], ["millrace"; 2], "the name is a parameter");
 }
 
 /// A projector over a log of the given records and a peer.

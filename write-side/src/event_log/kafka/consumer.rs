@@ -200,14 +200,17 @@ impl KafkaConsumer {
         let metadata =
             self.client.fetch_metadata(Some(&self.topic), left()).map_err(LogError::unavailable)?;
         let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
-        partitions
-            .map(|partition| {
-                let id = partition.id();
-                let (beginning, _) =
-                    self.client.fetch_watermarks(&self.topic, id, left()).map_err(LogError::unavailable)?;
-                Ok((id, beginning))
-            })
-            .collect()
+        let beginnings = partitions.map(|partition| {
+            let id = partition.id();
+            let (beginning, _) =
+                self.client.fetch_watermarks(&self.topic, id, left()).map_err(LogError::unavailable)?;
+            Ok((id, beginning))
+        });
+        match beginnings.collect::<Result<Vec<_>, _>>() {
+            // As a broker says that has only just heard of the topic.
+            Ok(none) if none.is_empty() => Err(LogError::unavailable("the topic has no partitions yet")),
+            told => told,
+        }
     }
 
     fn assign(&self, starts: &[&Start]) -> Result<(), LogError> {

@@ -84,11 +84,10 @@ pub(super) fn kafka() -> Option<Fixture> {
     let topic = format!("test-{}", Uuid::now_v7());
     let mut settings = settings("");
     settings.kafka.group.clone_from(&topic);
-    Some(Fixture {
-        log: EventLog::open(&EventLogUrl::Kafka { brokers, topic }, &settings).unwrap(),
-        runtime: runtime(),
-        _ground: Ground::Brokers,
-    })
+    let url = EventLogUrl::Kafka { brokers: brokers.clone(), topic: topic.clone() };
+    let log = EventLog::open(&url, &settings).unwrap();
+    testkit::kafka::await_leaders(&brokers, &topic, PARTITIONS);
+    Some(Fixture { log, runtime: runtime(), _ground: Ground::Brokers })
 }
 
 /// librdkafka's mock cluster of one broker.

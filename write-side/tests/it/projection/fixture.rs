@@ -113,7 +113,7 @@ impl Store {
     }
 }
 
-fn mssql_tables(database: &Database) -> Vec<String> {
+pub(crate) fn mssql_tables(database: &Database) -> Vec<String> {
     let plain = |sql: &str| database.rows(sql);
     let mut all =
         plain("SELECT 'user', user_id, email, name, occurred_at, event_id FROM users ORDER BY user_id");

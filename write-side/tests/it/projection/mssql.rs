@@ -1,7 +1,17 @@
 //! What only a live SQL Server can show of the T-SQL itself.
 
+use shared::Envelope;
+use shared::event::PaymentStatus::Settled;
 use shared::mssql::{Param, Pool, migrate};
 use testkit::sql_server::Database;
+use write_side::projection::mssql::MssqlProjection;
+use write_side::projection::{ApplyError, Batch, Projection, Span};
+
+use super::fixture::mssql_tables;
+use crate::oracle::{expected_tables, order, payment, stock, user};
+
+/// Collisions of one batch, at most.
+const TRIES: usize = 100;
 
 fn apply(database: &Database, document: &str) -> Result<(), String> {
     let params =
@@ -46,4 +56,49 @@ fn migrating_again_and_twice_at_once_changes_nothing() {
     let both = async { tokio::join!(migrate(&url), migrate(&url)) };
     let (one, other) = database.runtime().block_on(both);
     assert_eq!((one.unwrap().steps, other.unwrap().steps), (0, 0));
+}
+
+/// Projects all of them as one partition, in many batches, each until it is taken.
+fn project(database: &Database, partition: i32, events: &[Envelope]) {
+    let projection = MssqlProjection::over(&database.url(), database.runtime().handle().clone());
+    let mut projection = Projection::Mssql(projection);
+    let mut from = None;
+    for batch in events.chunks(16) {
+        let next = from.unwrap_or(0) + 1;
+        let spans = [Span { partition, from, next }];
+        let mut apply = || {
+            let events = batch.iter().collect();
+            projection.apply(&Batch { topic: "events", spans: &spans, events, letters: Vec::new() })
+        };
+        let taken = (0..TRIES).find_map(|_| match apply() {
+            Err(ApplyError::Transient(_)) => None,
+            result => Some(result),
+        });
+        taken.unwrap().unwrap();
+        from = Some(next);
+    }
+}
+
+#[test]
+fn projectors_that_write_the_same_rows_get_along() {
+    let Some(database) = Database::create() else { return };
+    let events: Vec<_> = (0..300)
+        .flat_map(|n| {
+            [
+                user(&format!("u{n}"), n, &format!("u-{}", n % 7), "Ada"),
+                order(&format!("o{n}"), n, &format!("o-{}", n % 11), "u-1", n + 1),
+                payment(&format!("p{n}"), n, &format!("o-{}", n * 3 % 11), n + 1, Settled),
+                stock(&format!("s{n}"), n, &format!("s-{}", n % 5), n, Some(n)),
+            ]
+        })
+        .collect();
+    let (ours, theirs): (Vec<_>, Vec<_>) =
+        events.iter().cloned().enumerate().partition(|(number, _)| number % 3 == 0);
+    let [ours, theirs] =
+        [ours, theirs].map(|half| half.into_iter().map(|(_, event)| event).collect::<Vec<_>>());
+    std::thread::scope(|scope| {
+        scope.spawn(|| project(&database, 0, &ours));
+        scope.spawn(|| project(&database, 1, &theirs));
+    });
+    assert_eq!(mssql_tables(&database), expected_tables(&events));
 }

@@ -1,0 +1,35 @@
+//! The contract of the dead letters' port, over SQLite always and over a live SQL Server when `MSSQL_TEST_URL` names one.
+
+mod contract;
+mod fixture;
+
+use fixture::Store;
+
+/// One test per behaviour and store: `dead_letter::on_sqlite::letters_come_back_whole`.
+macro_rules! contract_tests {
+    ($($behaviour:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[test] fn $behaviour() { super::contract::$behaviour(super::Store::sqlite()); })+
+        }
+        mod on_sql_server {
+            $(#[test] fn $behaviour() {
+                if let Some(store) = super::Store::mssql() {
+                    super::contract::$behaviour(store);
+                }
+            })+
+        }
+    };
+}
+
+contract_tests![
+    letters_come_back_whole,
+    a_record_dies_once,
+    pages_come_newest_first_and_meet,
+    a_page_ends_with_the_letter_that_fills_it,
+    filters_choose_by_every_field,
+    letters_are_grouped_by_cause,
+    a_letter_is_closed_once,
+    discarding_begins_with_the_oldest,
+    the_mirror_is_told_what_to_push_and_what_to_remove,
+    a_note_about_another_filling_is_refused,
+];
