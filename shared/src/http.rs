@@ -24,6 +24,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
 
 use crate::metrics::Metrics;
 use crate::problem::Problem;
@@ -65,9 +66,13 @@ pub async fn serve(
     Ok(())
 }
 
+/// Answers that fit a packet or two travel no faster when they are smaller.
+const COMPRESSED_FROM_BYTES: u16 = 1024;
+
 /// Adds to a service's routes what every service has: `/health`, `/metrics`, RED metrics per route, problems for
 /// unknown routes, wrong methods and panics, ids and careful headers on every answer, and compression.
 pub fn finish(router: Router, metrics: &Metrics) -> Router {
+    let compressible = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_FROM_BYTES));
     router
         .merge(metrics_routes(metrics))
         .fallback(async || Problem::not_found("no such route; GET / tells which there are"))
@@ -75,7 +80,7 @@ pub fn finish(router: Router, metrics: &Metrics) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The route has other methods")
                 .detail("the header Allow tells which")
         })
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(compressible))
         .layer(middleware::from_fn_with_state(Arc::new(Edge::new(metrics.clone())), edge::pass))
 }
 
