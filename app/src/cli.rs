@@ -59,6 +59,10 @@ pub struct Settings {
     #[arg(long, env = "WAIT_FOR", value_name = "TIME", default_value = "60s", value_parser = duration, global = true)]
     pub wait_for: Duration,
 
+    /// Whether the write side brings the read model's schema up to date at start; if not, `millrace migrate` must have
+    #[arg(long, env = "MIGRATE", value_name = "on|off", hide_possible_values = true, value_enum, default_value_t = Switch::On, global = true)]
+    pub migrate: Switch,
+
     /// Redis, where dead letters are mirrored and changes are told: redis://user:password@host:port/db, or
     /// rediss:// for TLS, with SSL_CERT_FILE for an authority of one's own [default: none, and everything works without]
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true, global = true)]

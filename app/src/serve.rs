@@ -14,6 +14,7 @@ use shared::http::Serving;
 use shared::metrics::Metrics;
 use shared::settings::ReadModelUrl;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use write_side::dead_letter::mirror::Mirror;
@@ -22,6 +23,7 @@ use write_side::event_log::EventLog;
 use write_side::http::WriteSide;
 use write_side::idempotency::IdempotencyKeys;
 use write_side::projection::Projection;
+use write_side::projection::mssql::MssqlProjection;
 use write_side::projector::{Projector, ProjectorThread};
 
 use crate::answer::say;
@@ -131,11 +133,23 @@ fn open_write_side(
     let log_settings = settings.log.settings();
     let log = EventLog::open(&settings.event_log(), &log_settings).map_err(usage)?;
     let read_model = settings.read_model();
-    let projection = open_projection(&read_model)?.0;
+    let projection = match settings.migrate {
+        Switch::On => open_projection(&read_model)?.0,
+        Switch::Off => open_as_it_is(&read_model, metrics)?,
+    };
     let projector =
         Projector::new(&log, projection, settings.projector.settings(&read_model), metrics.clone())?;
     let projector = projector.telling(feed.clone());
     Ok((log, projector))
+}
+
+/// The store as somebody else has made it, which is checked and not changed.
+fn open_as_it_is(url: &ReadModelUrl, metrics: &Metrics) -> anyhow::Result<Projection> {
+    ReadModel::open(url, metrics.clone()).map_err(usage)?;
+    match url {
+        ReadModelUrl::Sqlite(_) => Ok(open_projection(url)?.0),
+        ReadModelUrl::Mssql(url) => Ok(Projection::Mssql(MssqlProjection::over(url, Handle::current()))),
+    }
 }
 
 fn open_projection(url: &ReadModelUrl) -> anyhow::Result<(Projection, usize)> {

@@ -47,6 +47,20 @@ fn a_folder_that_cannot_be_written() {
 }
 
 #[test]
+fn a_schema_is_left_alone_when_nobody_shall_change_it() {
+    let home = Home::new();
+    let mut refused = home.command(&["write-side"]);
+    let ended = Process::start(refused.env("MIGRATE", "off")).finish();
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("millrace migrate"), "{}", ended.stderr);
+    std::fs::create_dir_all(home.data()).unwrap();
+    Process::start(&mut home.command(&["migrate"])).finish().ok();
+    let server = home.start(&[("MIGRATE", "off"), ("SAMPLE", "off")]);
+    server.accept("/api/v1/users", r#"{"userId":"u","name":"Ada","email":"ada@example.com"}"#);
+    home.until_projected(1);
+}
+
+#[test]
 fn arguments_that_do_not_exist() {
     let home = Home::new();
     for (arguments, part) in [
