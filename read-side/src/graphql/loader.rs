@@ -185,9 +185,15 @@ impl Loaders {
     }
 
     /// A page of all users. Loaded at once: nothing else can be part of the statement.
-    pub(super) async fn users_page(&self, page: &Page) -> Result<Vec<User>> {
+    pub(super) async fn users_page(&self, page: &Page) -> Result<Vec<Arc<User>>> {
         self.count("users_page", 1);
-        self.read_model.users_page(page).await.map_err(|e| masked(&e))
+        let users = self.read_model.users_page(page).await.map_err(|e| masked(&e))?;
+        let users: Vec<_> = users.into_iter().map(Arc::new).collect();
+        for user in &users {
+            // Whoever asks for the user of one of their orders has it here.
+            self.users.put(user.user_id.clone(), Some(user.clone()));
+        }
+        Ok(users)
     }
 
     /// A page of all orders, likewise.

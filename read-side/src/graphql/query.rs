@@ -61,7 +61,7 @@ impl Query {
         #[graphql(desc = "In which order", default_with = "Some(TimeOrder::NewestFirst)")] order_by: Option<
             TimeOrder,
         >,
-    ) -> Result<Connection<Cursor, User>> {
+    ) -> Result<Connection<Cursor, Arc<User>>> {
         let mut walk = Window { first, after, last, before, order_by }.walk(context)?;
         walk.page = filter.unwrap_or_default().bound(walk.page);
         let rows = loaders(context).users_page(&walk.page).await?;
