@@ -3,10 +3,14 @@
 //! A place is named by what stands there, never by a number: rows that arrive between two pages neither shift nor
 //! repeat anything. Shared by REST and GraphQL.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use shared::Timestamp;
 use shared::id::OrderId;
+
+use crate::view::{Order, User};
 
 /// A place in a list ordered by time, rows of the same time by id (byte by byte). Compares as the list is ordered,
 /// oldest first.
@@ -16,6 +20,32 @@ pub struct Place {
     pub time: Timestamp,
     /// Of the row that stands there. Empty: just before every row of that time.
     pub id: Box<str>,
+}
+
+/// What has a place in a list.
+pub trait Placed {
+    /// Its place.
+    fn place(&self) -> Place;
+}
+
+/// When an event told of the user.
+impl Placed for User {
+    fn place(&self) -> Place {
+        Place::of(self.created_at, self.user_id.as_str())
+    }
+}
+
+/// When the order was placed.
+impl Placed for Order {
+    fn place(&self) -> Place {
+        Place::of(self.placed_at, self.order_id.as_str())
+    }
+}
+
+impl<T: Placed> Placed for Arc<T> {
+    fn place(&self) -> Place {
+        T::place(self)
+    }
 }
 
 /// In which order rows are read.

@@ -1,6 +1,5 @@
 //! A database of its own on a live SQL Server, when `MSSQL_TEST_URL` names one (its database is only where we log in).
 
-use std::io::Write;
 use std::sync::Arc;
 
 use shared::mssql::{Encryption, MssqlError, MssqlUrl, Pool, Row, migrate};
@@ -92,15 +91,9 @@ impl Drop for Database {
         let alone = format!("ALTER DATABASE [{name}] SET SINGLE_USER WITH ROLLBACK IMMEDIATE");
         let _others = self.run(&self.home, &alone);
         if let Err(error) = self.run(&self.home, &format!("DROP DATABASE [{name}]")) {
-            say(&format!("LEFT BEHIND: database {name}: {error}"));
+            crate::skipped::say(&format!("LEFT BEHIND: database {name}: {error}"));
         }
     }
-}
-
-/// Past the test harness, which shows what a test prints only when it fails.
-fn say(line: &str) {
-    // Nobody may be listening.
-    let _unheard = writeln!(std::io::stderr(), "{line}");
 }
 
 fn cell(data: &ColumnData<'static>) -> String {

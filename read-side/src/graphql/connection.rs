@@ -8,8 +8,7 @@ use super::errors::invalid;
 use super::query::list_complexity;
 use super::scalars::DateTime;
 use crate::config::GRAPHQL_PAGE_MAX;
-use crate::page::{Direction, InvalidCursor, Page, Place};
-use crate::view::{Order, User};
+use crate::page::{Direction, InvalidCursor, Page, Place, Placed};
 
 /// Entries of a page when the client does not say.
 const PAGE_DEFAULT: u32 = 20;
@@ -86,29 +85,6 @@ impl CursorType for Cursor {
 
     fn encode_cursor(&self) -> String {
         self.0.to_cursor()
-    }
-}
-
-/// What has a place in a list.
-pub(super) trait Placed {
-    fn place(&self) -> Place;
-}
-
-impl Placed for User {
-    fn place(&self) -> Place {
-        Place::of(self.created_at, self.user_id.as_str())
-    }
-}
-
-impl Placed for Order {
-    fn place(&self) -> Place {
-        Place::of(self.placed_at, self.order_id.as_str())
-    }
-}
-
-impl<T: Placed> Placed for std::sync::Arc<T> {
-    fn place(&self) -> Place {
-        T::place(self)
     }
 }
 

@@ -186,14 +186,11 @@ fn by_direction(page: &Page, newest: &'static str, oldest: &'static str) -> &'st
 /// bound every row lies between: no id is empty, and none begins with the last character there is.
 fn bounds(page: &Page) -> Vec<Param> {
     let place = |place: Option<&Place>, (time, id): (&str, &str)| match place {
-        Some(Place { time, id }) => {
-            let time = time.to_chrono().format("%Y-%m-%dT%H:%M:%S%.6f");
-            [time.to_string(), id.to_string()].map(Param::Text)
-        }
+        Some(Place { time, id }) => [time.to_string(), id.to_string()].map(Param::Text),
         None => [time, id].map(|text| Param::Text(text.to_owned())),
     };
-    let older = place(page.newer_than.as_ref(), ("0001-01-01T00:00:00.000000", ""));
-    let newer = place(page.older_than.as_ref(), ("9999-12-31T23:59:59.999999", "\u{ffff}"));
+    let older = place(page.newer_than.as_ref(), ("0001-01-01T00:00:00Z", ""));
+    let newer = place(page.older_than.as_ref(), ("9999-12-31T23:59:59.999999Z", "\u{ffff}"));
     older.into_iter().chain(newer).chain([count(page.limit)]).collect()
 }
 

@@ -15,7 +15,7 @@ use shared::text::OrderStatus;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{OrderWithPayment, parse_id, parse_limit, unknown};
-use crate::page::{Direction, Page, Place};
+use crate::page::{Direction, Page, Place, Placed};
 use crate::read_model::{ReadError, ReadModel};
 use crate::view::{Order, User};
 
@@ -87,8 +87,7 @@ pub(super) async fn users(
     let Query(parameters) = parameters.map_err(|error| Problem::invalid(error.body_text()))?;
     let asked = Asked::parse(parameters.limit, parameters.after.as_deref(), parameters.before.as_deref())?;
     let rows = read_model.users_page(&asked.page()).await.map_err(ReadError::into_problem)?;
-    let Part { rows, next, previous } =
-        asked.cut(rows, |user| Place::of(user.created_at, user.user_id.as_str()));
+    let Part { rows, next, previous } = asked.cut(rows);
     let links = links(&uri, next.as_deref(), previous.as_deref());
     Ok(linked(json(StatusCode::OK, &UsersPage { users: rows, next, previous }), links))
 }
@@ -145,8 +144,7 @@ fn orders_asked(
 }
 
 fn orders_page(uri: &Uri, asked: &Asked, rows: Vec<Order>) -> Response {
-    let Part { rows, next, previous } =
-        asked.cut(rows, |order| Place::of(order.placed_at, order.order_id.as_str()));
+    let Part { rows, next, previous } = asked.cut(rows);
     let links = links(uri, next.as_deref(), previous.as_deref());
     let orders = rows.into_iter().map(OrderWithPayment::from).collect();
     linked(json(StatusCode::OK, &OrdersPage { orders, next, previous }), links)
@@ -200,7 +198,7 @@ impl Asked {
         }
     }
 
-    fn cut<T>(&self, mut rows: Vec<T>, place: impl Fn(&T) -> Place) -> Part<T> {
+    fn cut<T: Placed>(&self, mut rows: Vec<T>) -> Part<T> {
         let more = rows.len() > self.limit as usize;
         rows.truncate(self.limit as usize);
         // Whoever came from a neighbouring page can go back to it.
@@ -212,7 +210,7 @@ impl Asked {
         if matches!(self.from, From::Before(_)) {
             rows.reverse();
         }
-        let cursor = |row: &T| place(row).to_cursor();
+        let cursor = |row: &T| row.place().to_cursor();
         let next = rows.last().filter(|_| older).map(cursor);
         let previous = rows.first().filter(|_| newer).map(cursor);
         Part { rows, next, previous }

@@ -191,7 +191,7 @@ async fn a_page_of_users_with_pages_of_their_orders_costs_two_requests() {
     assert_eq!(requests[1].text(6), "PLACED");
     // Without a cursor the page lies between all times.
     let bounds: Vec<_> = (1..=4).map(|number| requests[0].text(number)).collect();
-    let all = ["0001-01-01T00:00:00.000000", "", "9999-12-31T23:59:59.999999", "\u{ffff}"];
+    let all = ["0001-01-01T00:00:00Z", "", "9999-12-31T23:59:59.999999Z", "\u{ffff}"];
     assert_eq!(bounds, all);
 }
 

@@ -5,22 +5,6 @@ mod fixture;
 
 use fixture::Store;
 
-/// One test per behaviour and store: `dead_letter::on_sqlite::letters_come_back_whole`.
-macro_rules! contract_tests {
-    ($($behaviour:ident),+ $(,)?) => {
-        mod on_sqlite {
-            $(#[test] fn $behaviour() { super::contract::$behaviour(super::Store::sqlite()); })+
-        }
-        mod on_sql_server {
-            $(#[test] fn $behaviour() {
-                if let Some(store) = super::Store::mssql() {
-                    super::contract::$behaviour(store);
-                }
-            })+
-        }
-    };
-}
-
 contract_tests![
     letters_come_back_whole,
     a_record_dies_once,

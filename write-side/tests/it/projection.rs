@@ -12,22 +12,6 @@ use shared::Envelope;
 use crate::oracle::{self, expected_tables};
 use fixture::Store;
 
-/// One test per behaviour and store: `projection::on_sqlite::the_newest_user_wins_by_time_then_id`.
-macro_rules! contract_tests {
-    ($($behaviour:ident),+ $(,)?) => {
-        mod on_sqlite {
-            $(#[test] fn $behaviour() { super::contract::$behaviour(super::Store::sqlite()); })+
-        }
-        mod on_sql_server {
-            $(#[test] fn $behaviour() {
-                if let Some(store) = super::Store::mssql() {
-                    super::contract::$behaviour(store);
-                }
-            })+
-        }
-    };
-}
-
 contract_tests![
     the_newest_user_wins_by_time_then_id,
     b04_a_settled_payment_stays_settled_and_is_one_row,
