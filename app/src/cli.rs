@@ -8,14 +8,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use read_side::config::ReadConfig;
-use shared::http::config::HttpConfig;
-use shared::redis::RedisUrl;
-use shared::secret::Secret;
-use shared::settings::{InvalidSetting, ReadModelUrl, duration, listen_addr};
-use write_side::config::{CommandConfig, LogConfig, ProjectorConfig};
-use write_side::event_log::EventLogUrl;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use millrace_commands::config::CommandConfig;
+use millrace_event_log::EventLogUrl;
+use millrace_event_log::config::LogConfig;
+use millrace_mssql::ReadModelUrl;
+use millrace_platform::http::config::HttpConfig;
+use millrace_platform::redis::RedisUrl;
+use millrace_platform::secret::Secret;
+use millrace_platform::settings::{InvalidSetting, Switch, duration, listen_addr};
+use millrace_projector::config::{AdminConfig, ProjectorConfig};
+use millrace_read_side::config::ReadConfig;
 
 use crate::environment::Environment;
 use letters::LettersCommand;
@@ -101,6 +104,9 @@ pub struct Settings {
     /// How the log is used.
     #[command(flatten)]
     pub log: LogConfig,
+    /// Where dead letters are reviewed.
+    #[command(flatten)]
+    pub admin: AdminConfig,
     /// How records are projected.
     #[command(flatten)]
     pub projector: ProjectorConfig,
@@ -115,16 +121,27 @@ impl Settings {
         self.event_log.clone().unwrap_or_else(|| EventLogUrl::Embedded(self.data_dir.clone()))
     }
 
-    /// Where a command reaches the write side that runs on this machine.
+    /// A URL of the command port on this machine.
     ///
     /// # Errors
-    /// One line when that speaks TLS, which commands do not.
-    pub fn write_side_url(&self, path: &str) -> Result<String, InvalidSetting> {
-        let address = self.commands.command_addr;
+    /// One line when that port speaks TLS, which this program's client does not.
+    pub fn command_url(&self, path: &str) -> Result<String, InvalidSetting> {
+        self.local_url(self.commands.command_addr, path)
+    }
+
+    /// A URL of the projector's admin port on this machine.
+    ///
+    /// # Errors
+    /// As [`Settings::command_url`].
+    pub fn admin_url(&self, path: &str) -> Result<String, InvalidSetting> {
+        self.local_url(self.admin.admin_addr, path)
+    }
+
+    fn local_url(&self, address: SocketAddr, path: &str) -> Result<String, InvalidSetting> {
         match self.http.tls_cert {
             None => Ok(format!("http://{address}{path}")),
             Some(_) => Err(InvalidSetting(format!(
-                "the write side speaks TLS (TLS_CERT), and this command does not: send POST https://{address}{path} by other means"
+                "{address} speaks TLS (TLS_CERT), and this command does not: send POST https://{address}{path} with another client"
             ))),
         }
     }
@@ -146,15 +163,6 @@ fn secret(text: &str) -> Result<Secret, InvalidSetting> {
     Ok(Secret::new(text))
 }
 
-/// `on` or `off`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Switch {
-    /// Yes.
-    On,
-    /// No.
-    Off,
-}
-
 /// An address, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MetricsAddr(pub Option<SocketAddr>);
@@ -168,8 +176,12 @@ fn metrics_addr(text: &str) -> Result<MetricsAddr, InvalidSetting> {
 pub enum Command {
     /// Run everything in one process (the default)
     All,
-    /// Take commands and project events
+    /// Accept commands and project events, in one process
     WriteSide,
+    /// Accept commands: append them to the event log, whatever the read model does
+    Commands,
+    /// Project events into the read model; review dead letters
+    Projector,
     /// Answer queries
     ReadSide,
     /// Send events: from a file, made up at a steady rate, or by a menu

@@ -80,7 +80,7 @@ impl Environment {
             return Some(value.to_owned());
         }
         if ours == "EVENT_LOG" {
-            let topic = self.first(&KAFKA_TOPIC).unwrap_or("events");
+            let topic = self.first(&KAFKA_TOPIC).unwrap_or(millrace_event_log::DEFAULT_TOPIC);
             return self.first(&KAFKA_BROKERS).map(|brokers| format!("kafka://{brokers}/{topic}"));
         }
         if ours == "READ_MODEL" {

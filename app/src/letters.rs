@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use indicatif::ProgressBar;
-use shared::Position;
-use shared::metrics::Metrics;
-use shared::settings::ReadModelUrl;
-use write_side::dead_letter::mirror::Mirror;
-use write_side::dead_letter::{Closed, DeadLetter, DeadLetters, LetterFilter, LetterGroup, Place};
-use write_side::event_log::EventLogUrl;
+use millrace_domain::Position;
+use millrace_mssql::ReadModelUrl;
+use millrace_platform::metrics::MetricsRegistry;
+use millrace_platform::telemetry::chain;
+use millrace_projector::dead_letter::mirror::Mirror;
+use millrace_projector::dead_letter::{
+    DeadLetter, DeadLetters, LetterFilter, LetterGroup, LetterId, Resolution,
+};
+use millrace_projector::metrics::MirrorMetrics;
 
 use crate::answer::say;
 use crate::cli::Settings;
@@ -31,22 +34,22 @@ const TICK: Duration = Duration::from_millis(100);
 /// # Errors
 /// When the store, the log or Redis is away, or there is no such letter.
 pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result<()> {
-    let letters = open(&settings.read_model())?;
-    let topic = topic(settings);
+    let letters = open(&settings.read_model()).await?;
+    let topic = settings.event_log().topic().to_owned();
     let closes = matches!(
         command,
         LettersCommand::Redrive(_) | LettersCommand::Discard { .. } | LettersCommand::Clear { .. }
     );
     let done = match command {
         LettersCommand::List { filter, limit, offset, json } => {
-            list(&letters, &filter.filter(), limit, offset, json).await
+            list(&letters, &filter, limit, offset, json).await
         }
-        LettersCommand::Stats { filter, json } => stats(&letters, &filter.filter(), json).await,
+        LettersCommand::Stats { filter, json } => stats(&letters, &filter, json).await,
         LettersCommand::Show { id } => {
             Ok(say(visible_json(&serde_json::to_string_pretty(&find(&letters, &topic, &id).await?)?))?)
         }
         LettersCommand::Redrive(arguments) => redrive::run(settings, &letters, &topic, &arguments).await,
-        LettersCommand::Discard { ids, filter } => discard(&letters, &topic, &ids, &filter.filter()).await,
+        LettersCommand::Discard { ids, filter } => discard(&letters, &topic, &ids, &filter).await,
         LettersCommand::Clear { yes: _ } => discard_matching(&letters, &LetterFilter::default()).await,
         LettersCommand::Mirror { rebuild } => return mirror(settings, letters, rebuild).await,
     };
@@ -59,8 +62,12 @@ pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result
 /// Takes what was closed off the list in Redis. A write side that runs does so too; Redis need not be there.
 async fn tidy_list(settings: &Settings, letters: DeadLetters) {
     let Some(url) = settings.redis_url.clone() else { return };
-    if let Err(error) = Mirror::new(letters, url, &settings.dlq_list, Metrics::new()).tidy().await {
-        let cause = shared::telemetry::chain(&error);
+    if let Err(error) =
+        Mirror::new(letters, url, &settings.dlq_list, MirrorMetrics::register(&MetricsRegistry::new()))
+            .tidy()
+            .await
+    {
+        let cause = chain(&error);
         hint(&format!("the list {} shows it later, when Redis is there: {cause}", settings.dlq_list));
     }
 }
@@ -111,7 +118,7 @@ async fn discard(
     ids: &[String],
     filter: &LetterFilter,
 ) -> anyhow::Result<()> {
-    match (ids.is_empty(), *filter == LetterFilter::default()) {
+    match (ids.is_empty(), filter.is_all()) {
         (true, true) => Err(usage(
             "dead-letters discard: name ids or a filter such as --reason; for all, say clear --yes",
         )),
@@ -120,7 +127,7 @@ async fn discard(
         (false, true) => {
             for id in ids {
                 let letter = find(letters, topic, id).await?;
-                letters.close(&[letter.place()], Closed::Discarded).await?;
+                letters.close(&[letter.id()], Resolution::Discarded).await?;
                 say(format_args!("{id} discarded"))?;
             }
             Ok(())
@@ -139,7 +146,7 @@ async fn discard_matching(letters: &DeadLetters, filter: &LetterFilter) -> anyho
 async fn mirror(settings: &Settings, letters: DeadLetters, rebuild: bool) -> anyhow::Result<()> {
     let url = settings.redis_url.clone();
     let url = url.ok_or_else(|| usage("dead-letters mirror: REDIS_URL says where Redis is"))?;
-    let metrics = Metrics::new();
+    let metrics = MirrorMetrics::register(&MetricsRegistry::new());
     let mut mirror = Mirror::new(letters, url, &settings.dlq_list, metrics.clone());
     let bar = ProgressBar::new_spinner();
     let work = async { if rebuild { mirror.rebuild().await } else { mirror.catch_up().await } };
@@ -147,29 +154,24 @@ async fn mirror(settings: &Settings, letters: DeadLetters, rebuild: bool) -> any
         let mut ticks = tokio::time::interval(TICK);
         loop {
             ticks.tick().await;
-            bar.set_message(format!("{} letters to go", metrics.dlq_mirror_pending.get()));
+            bar.set_message(format!("{} letters to go", metrics.pending.get()));
         }
     };
     let shown = tokio::select! { shown = work => shown, () = watch => unreachable!("it watches for ever") };
     bar.finish_and_clear();
-    let shown = shown.map_err(|error| anyhow::anyhow!("{}", shared::telemetry::chain(&error)))?;
+    let shown = shown.map_err(|error| anyhow::anyhow!("{}", chain(&error)))?;
     Ok(say(format_args!("the list {} shows {shown} letters", settings.dlq_list))?)
 }
 
-fn open(url: &ReadModelUrl) -> anyhow::Result<DeadLetters> {
-    DeadLetters::open(url).map_err(|error| usage(shared::telemetry::chain(&error)))
-}
-
-fn topic(settings: &Settings) -> String {
-    match settings.event_log() {
-        EventLogUrl::Embedded(_) => "events".to_owned(),
-        EventLogUrl::Kafka { topic, .. } => topic,
-    }
+async fn open(url: &ReadModelUrl) -> anyhow::Result<DeadLetters> {
+    let letters = DeadLetters::at(url);
+    letters.check().await.map_err(|error| usage(chain(&error)))?;
+    Ok(letters)
 }
 
 async fn find(letters: &DeadLetters, topic: &str, id: &str) -> anyhow::Result<DeadLetter> {
     let position: Position = id.parse().map_err(|error| usage(format!("{id:?}: {error}")))?;
-    let letter = letters.get(&Place { topic: topic.to_owned(), position }).await?;
+    let letter = letters.get(&LetterId { topic: topic.to_owned(), position }).await?;
     letter.with_context(|| {
         format!("no open dead letter {id}; `millrace dead-letters list` tells which there are")
     })

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use app::cli::{Cli, Command};
-use app::serve::Roles;
-use app::{UsageError, letters, produce, serve};
+use millrace::cli::{Cli, Command};
+use millrace::serve::Roles;
+use millrace::{UsageError, letters, migrate, produce, ready, serve};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -19,15 +19,17 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    shared::telemetry::init(&cli.settings.log_level).map_err(app::usage)?;
+    millrace_platform::telemetry::init(&cli.settings.log_level).map_err(millrace::usage)?;
     match cli.command.unwrap_or(Command::All) {
         Command::All => serve::run(cli.settings, Roles::ALL).await,
         Command::WriteSide => serve::run(cli.settings, Roles::WRITE_SIDE).await,
+        Command::Commands => serve::run(cli.settings, Roles::COMMANDS).await,
+        Command::Projector => serve::run(cli.settings, Roles::PROJECTOR).await,
         Command::ReadSide => serve::run(cli.settings, Roles::READ_SIDE).await,
         Command::Produce(arguments) => produce::run(&cli.settings, &arguments).await,
         Command::DeadLetters(command) => letters::run(&cli.settings, command).await,
-        Command::Migrate => serve::migrate(&cli.settings).await,
-        Command::Ready { url } => serve::probe(&url).await,
+        Command::Migrate => migrate::run(&cli.settings).await,
+        Command::Ready { url } => ready::run(&url).await,
     }
 }
 

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
-use shared::NewRecord;
+use millrace_domain::NewRecord;
+use millrace_event_log::{DEFAULT_TOPIC, EventLog, EventLogUrl, LogError};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use write_side::event_log::{EventLog, EventLogUrl, LogError};
 
 use crate::answer::say;
 use crate::cli::{ProduceArgs, Settings};
@@ -42,7 +42,7 @@ impl Target {
             }
             // The embedded log has one owner; it takes events over HTTP.
             EventLogUrl::Embedded(_) => {
-                let url = settings.write_side_url("/api/v1/events").map_err(usage)?;
+                let url = settings.command_url("/api/v1/events").map_err(usage)?;
                 // A proxy that the environment names is for other machines.
                 let client = reqwest::Client::builder().no_proxy().build()?;
                 Ok(Self::Http { client, url })
@@ -53,7 +53,7 @@ impl Target {
     fn topic(&self) -> &str {
         match self {
             Self::Log(log) => log.topic(),
-            Self::Http { .. } => "events",
+            Self::Http { .. } => DEFAULT_TOPIC,
         }
     }
 
@@ -111,7 +111,7 @@ enum SendError {
 /// # Errors
 /// When the file cannot be read, or the events are refused.
 pub async fn run(settings: &Settings, arguments: &ProduceArgs) -> anyhow::Result<()> {
-    let stop = shared::shutdown::on_signal().context("signal handlers")?;
+    let stop = millrace_platform::shutdown::on_signal().context("signal handlers")?;
     let target = Target::of(settings)?;
     if arguments.interactive {
         return menu::run(&target, &stop).await;
@@ -214,7 +214,7 @@ pub async fn simulate(
         match log.append(records).await {
             Ok(positions) => sent(positions.len()),
             Err(error) => {
-                tracing::warn!("the simulator waits: {}", shared::telemetry::chain(&error));
+                tracing::warn!("the simulator waits: {}", millrace_platform::telemetry::chain(&error));
                 stop.run_until_cancelled(tokio::time::sleep(RETRY_WAIT)).await;
             }
         }

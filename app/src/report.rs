@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use shared::metrics::{Metrics, quantile_since};
+use millrace_projector::dead_letter::{DeadLetters, LetterFilter};
+use millrace_projector::metrics::ProjectorMetrics;
+use millrace_projector::projector::ProgressReader;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use write_side::dead_letter::{DeadLetters, LetterFilter};
-use write_side::projector::ProgressReader;
 
 const SECONDS_PER_LINE: u32 = 10;
 
@@ -14,30 +14,34 @@ const SECONDS_PER_LINE: u32 = 10;
 pub async fn run(
     progress: &ProgressReader,
     letters: &DeadLetters,
-    metrics: &Metrics,
+    metrics: &ProjectorMetrics,
     stop: &CancellationToken,
 ) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let (mut last_second, mut last_line) = (progress.records(), progress.records());
     let mut buckets = Vec::new();
-    let mut tick = 0;
+    let (mut tick, mut is_counted) = (0, false);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let records = progress.records();
         #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-        metrics.events_per_second.set((records - last_second) as f64);
+        metrics.records_per_second.set((records - last_second) as f64);
         last_second = records;
-        if tick == SECONDS_PER_LINE {
-            let (p95_seconds, counts) = quantile_since(&metrics.db_latency, 0.95, &buckets);
-            buckets = counts;
-            // Letters are closed by other processes too.
-            if let Ok(depth) = letters.depth(&LetterFilter::default()).await {
-                metrics.dlq_depth.set(depth.cast_signed());
+        // Letters are closed by other processes too. At start the store may not be available yet.
+        if tick == SECONDS_PER_LINE || !is_counted {
+            let depth = letters.depth(&LetterFilter::default()).await;
+            is_counted = depth.is_ok();
+            if let Ok(depth) = depth {
+                metrics.dead_letters_open.set(depth.cast_signed());
             }
+        }
+        if tick == SECONDS_PER_LINE {
+            let (p95_seconds, counts) = metrics.store.quantile_since(0.95, &buckets);
+            buckets = counts;
             let events_per_second = (records - last_line) / u64::from(SECONDS_PER_LINE);
             tracing::info!(
                 events_per_second,
-                dead_letters = metrics.dlq_depth.get(),
+                dead_letters = metrics.dead_letters_open.get(),
                 db_p95_ms = p95_seconds.map(|seconds| seconds * 1e3),
                 "in the last {SECONDS_PER_LINE} s"
             );

@@ -1,8 +1,9 @@
 //! The sample shop that fills a new, empty log: `examples/chinook`, bundled into the binary.
 
-use shared::record::Headers;
-use shared::{NewRecord, Position, Record, Timestamp};
-use write_side::event_log::EventLog;
+use millrace_domain::NewRecord;
+use millrace_domain::envelope::decode_payload;
+use millrace_domain::record::Headers;
+use millrace_event_log::EventLog;
 
 /// The events, one canonical CloudEvent a line.
 pub const EVENTS: &str = include_str!("../../examples/chinook/events.ndjson");
@@ -23,18 +24,11 @@ pub async fn load(log: &EventLog) -> anyhow::Result<usize> {
     Ok(log.append(records).await?.len())
 }
 
-/// A record of one line of any known shape, keyed by what it says; without a key when it is no event.
+/// A record of one line of any known shape, with the key of its event; without a key when it is not an event.
 pub fn record(line: &[u8], topic: &str) -> NewRecord {
-    let decoded = shared::envelope::decode_payload(&Record {
-        topic,
-        position: Position { partition: 0, offset: 0 },
-        appended_at: Timestamp::now(),
-        key: None,
-        payload: Some(line),
-        headers: Headers::EMPTY.view(),
-    });
+    let event = decode_payload(line, topic);
     NewRecord {
-        key: decoded.ok().map(|envelope| envelope.event.partition_key().as_bytes().to_vec()),
+        key: event.ok().map(|envelope| envelope.event.partition_key().as_bytes().to_vec()),
         payload: line.to_vec(),
         headers: Headers::EMPTY.with("content-type", b"application/json"),
     }

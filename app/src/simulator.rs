@@ -3,14 +3,14 @@
 
 use std::collections::VecDeque;
 
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
-use shared::event::{
+use millrace_domain::event::{
     Event, InventoryAdjusted, OrderItem, OrderPlaced, PaymentSettled, PaymentStatus, UserCreated,
 };
-use shared::id::{OrderId, PaymentId, Sku, UserId};
-use shared::text::{Currency, Name, OrderStatus, Text};
-use shared::{Amount, Envelope, Timestamp};
+use millrace_domain::id::{OrderId, PaymentId, Sku, UserId};
+use millrace_domain::text::{Currency, Name, OrderStatus, Text};
+use millrace_domain::{Amount, Envelope, Timestamp};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 
 /// Users remembered; older ones stop ordering.
 const USERS_MAX: usize = 20_000;

@@ -11,9 +11,9 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use millrace_platform::problem::Problem;
+use millrace_platform::settings::InvalidSetting;
 use sha2::{Digest, Sha256};
-use shared::problem::Problem;
-use shared::settings::InvalidSetting;
 
 /// Shorter tokens can be guessed.
 const TOKEN_BYTES_MIN: usize = 16;
@@ -106,7 +106,7 @@ async fn admit(
 
 /// What is answered to who brings no token.
 pub(crate) fn refused() -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "A token is needed")
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized")
         .detail("send the header Authorization: Bearer …")
         .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }

@@ -1,10 +1,10 @@
-//! Settings of the read side alone; those that both sides read stand in `shared::settings`.
+//! Settings of the read side alone; those that both sides read stand in `millrace_platform::settings`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::{Args, FromArgMatches, ValueEnum, value_parser};
-use shared::settings::{InvalidSetting, duration};
+use clap::{Args, FromArgMatches, value_parser};
+use millrace_platform::settings::{InvalidSetting, Switch, duration, listen_addr};
 
 use crate::access::ReadTokens;
 use crate::graphql::TrustedDocuments;
@@ -16,8 +16,8 @@ pub(crate) const GRAPHQL_PAGE_MAX: u32 = 1_000;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Queries")]
 pub struct ReadConfig {
-    /// API_ADDR: address of the read API (REST, GraphQL, health)
-    #[arg(long, env = "API_ADDR", value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    /// Address of the read API: REST, GraphQL
+    #[arg(long, env = "API_ADDR", value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = listen_addr, global = true)]
     pub api_addr: SocketAddr,
 
     /// How long a read with a Consistency-Token waits for what was written
@@ -39,16 +39,16 @@ pub struct ReadConfig {
 #[command(next_help_heading = "GraphQL")]
 pub struct GraphqlConfig {
     /// Whether clients may ask GraphQL for its schema
-    #[arg(long, env = "GRAPHQL_INTROSPECTION", value_name = "on|off", hide_possible_values = true, value_enum, default_value_t = Offered::On, global = true)]
-    pub graphql_introspection: Offered,
+    #[arg(long, env = "GRAPHQL_INTROSPECTION", value_name = "on|off", hide_possible_values = true, value_enum, default_value_t = Switch::On, global = true)]
+    pub graphql_introspection: Switch,
 
     /// Whether GraphQL's errors suggest names that exist
-    #[arg(long, env = "GRAPHQL_SUGGESTIONS", value_name = "on|off", hide_possible_values = true, value_enum, default_value_t = Offered::On, global = true)]
-    pub graphql_suggestions: Offered,
+    #[arg(long, env = "GRAPHQL_SUGGESTIONS", value_name = "on|off", hide_possible_values = true, value_enum, default_value_t = Switch::On, global = true)]
+    pub graphql_suggestions: Switch,
 
     /// Whether a browser gets an editor at /graphql
-    #[arg(long, env = "GRAPHQL_EDITOR", value_name = "on|off", hide_possible_values = true, value_enum, default_value_t = Offered::On, global = true)]
-    pub graphql_editor: Offered,
+    #[arg(long, env = "GRAPHQL_EDITOR", value_name = "on|off", hide_possible_values = true, value_enum, default_value_t = Switch::On, global = true)]
+    pub graphql_editor: Switch,
 
     /// Folder of *.graphql files that are the only operations to be executed
     #[arg(long, env = "GRAPHQL_TRUSTED_DOCUMENTS", value_name = "DIR", value_parser = TrustedDocuments::load, global = true)]
@@ -115,22 +115,6 @@ pub struct GraphqlConfig {
 fn pause(text: &str) -> Result<Duration, InvalidSetting> {
     let pause = duration(text)?;
     if pause.is_zero() { Err(InvalidSetting("must be longer than nothing".to_owned())) } else { Ok(pause) }
-}
-
-/// Whether something is offered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Offered {
-    /// It is.
-    On,
-    /// It is not.
-    Off,
-}
-
-impl Offered {
-    /// As a condition.
-    pub fn is_on(self) -> bool {
-        self == Self::On
-    }
 }
 
 impl Default for ReadConfig {

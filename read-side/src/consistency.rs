@@ -10,9 +10,9 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use shared::consistency::{ConsistencyToken, HEADER};
-use shared::problem::Problem;
-use shared::telemetry::chain;
+use millrace_domain::consistency::{ConsistencyToken, HEADER};
+use millrace_platform::problem::Problem;
+use millrace_platform::telemetry::chain;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -174,7 +174,7 @@ fn accepts_stale(headers: &HeaderMap) -> Result<bool, Problem> {
 }
 
 fn not_yet(waited: Duration) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-yet-projected", "What was written is not readable yet")
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-yet-projected")
         .detail(format!(
             "it was waited for {} ms; ask again, or send Consistency: eventual to see what is there",
             waited.as_millis()

@@ -16,6 +16,7 @@ mod inventory;
 mod live;
 mod loader;
 mod measured;
+mod metrics;
 mod node;
 mod order;
 mod parameters;
@@ -38,7 +39,7 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{EmptyMutation, Request, Response, SDLExportOptions, ValidationMode, Value, Variables};
 use axum::Router;
-use shared::metrics::Metrics;
+use millrace_platform::metrics::MetricsRegistry;
 use tokio::task::JoinHandle;
 
 pub use self::persisted::TrustedDocuments;
@@ -46,6 +47,7 @@ pub use self::persisted::TrustedDocuments;
 use self::documents::{Document, Documents};
 use self::errors::{Code, Refused};
 use self::measured::Measured;
+use self::metrics::GraphqlMetrics;
 use self::persisted::DocumentHash;
 use self::streams::Streams;
 use crate::config::GraphqlConfig;
@@ -71,9 +73,9 @@ pub(crate) fn routes(
     config: &GraphqlConfig,
     watchers: Option<Watchers>,
     consistency: Consistency,
-    metrics: &Metrics,
+    registry: &MetricsRegistry,
 ) -> Router {
-    let executor = Executor::new(read_model, config, watchers, metrics);
+    let executor = Executor::new(read_model, config, watchers, &GraphqlMetrics::register(registry));
     handler::routes(executor, consistency, config)
 }
 
@@ -140,7 +142,7 @@ struct Inner {
     streams: Streams,
     deadline: Duration,
     measured: Measured,
-    metrics: Metrics,
+    metrics: GraphqlMetrics,
 }
 
 impl Executor {
@@ -148,7 +150,7 @@ impl Executor {
         read_model: ReadModel,
         config: &GraphqlConfig,
         watchers: Option<Watchers>,
-        metrics: &Metrics,
+        metrics: &GraphqlMetrics,
     ) -> Self {
         let depth = config.graphql_depth_max as usize;
         let introspection_depth = depth.max(INTROSPECTION_DEPTH_MAX);

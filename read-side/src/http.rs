@@ -1,16 +1,19 @@
 //! The read side's routes, all of them, in one router.
 
+mod problems;
+
 use axum::Router;
 use axum::extract::State;
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
+use millrace_platform::change_feed::ChangeFeed;
+use millrace_platform::http::openapi::{self, Described};
+pub(crate) use millrace_platform::http::page;
+use millrace_platform::http::{finish, readiness};
+use millrace_platform::metrics::{HttpMetrics, MetricsRegistry};
+use millrace_platform::telemetry::chain;
 use serde_json::json;
-use shared::change_feed::ChangeFeed;
-use shared::http::openapi::{self, Described};
-pub(crate) use shared::http::page;
-use shared::http::{finish, readiness};
-use shared::metrics::Metrics;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -27,7 +30,8 @@ pub fn router(
     read_model: ReadModel,
     config: &ReadConfig,
     feed: Option<ChangeFeed>,
-    metrics: &Metrics,
+    registry: &MetricsRegistry,
+    http: &HttpMetrics,
 ) -> Router {
     let watchers = feed.map(|feed| Watchers::new(feed, read_model.clone()));
     let own = Router::new()
@@ -38,11 +42,11 @@ pub fn router(
     let (views, document) =
         OpenApiRouter::with_openapi(document()).merge(rest::routes(read_model.clone())).split_for_parts();
     let views = views
-        .merge(graphql::routes(read_model, &config.graphql, watchers, consistency.clone(), metrics))
+        .merge(graphql::routes(read_model, &config.graphql, watchers, consistency.clone(), registry))
         .route_layer(middleware::from_fn_with_state(consistency, read_your_writes));
     let views = access::guard(views, config.read_tokens_file.as_ref());
     let pages = graphql::pages(&config.graphql).merge(openapi::routes(&document));
-    finish(own.merge(views).merge(pages), metrics)
+    finish(own.merge(views).merge(pages), registry, http)
 }
 
 /// What no handler describes: GraphQL, which has a schema of its own, and what every service has.
@@ -79,7 +83,7 @@ async fn ready(State(read_model): State<ReadModel>) -> Response {
         Ok(()) => readiness(&[]),
         Err(error) => {
             error.log();
-            readiness(&[error.to_string()])
+            readiness(&[chain(&error)])
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod http;
 pub mod page;
 pub mod read_model;
 mod rest;
+mod sql;
 pub mod view;
 pub mod watchers;
 

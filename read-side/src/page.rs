@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use shared::Timestamp;
-use shared::id::OrderId;
+use millrace_domain::Timestamp;
+use millrace_domain::id::OrderId;
 
 use crate::view::{Order, User};
 

@@ -8,129 +8,173 @@ pub mod mssql;
 pub mod sqlite;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::error::Error;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
-use shared::id::{OrderId, Sku, UserId};
-use shared::metrics::Metrics;
-use shared::problem::Problem;
-use shared::settings::ReadModelUrl;
-use shared::telemetry::chain;
-use shared::text::OrderStatus;
+use millrace_domain::id::{OrderId, Sku, UserId};
+use millrace_domain::text::OrderStatus;
+use millrace_mssql::ReadModelUrl;
+use millrace_platform::metrics::StoreMetrics;
+use millrace_platform::telemetry::chain;
+use tokio::task::JoinError;
 
 use crate::page::Page;
 use crate::view::{InventoryItem, Order, User};
 
 /// The projected tables, read only. Clones are cheap and share their connections.
+///
+/// It may be opened after it was handed out: until then every query is [`ReadError::Unavailable`], so that the ports are
+/// served while the store is still waited for.
 #[derive(Debug, Clone)]
-pub enum ReadModel {
-    /// A file beside the process.
-    Sqlite(Arc<sqlite::SqliteReadModel>),
+pub struct ReadModel(Arc<Slot>);
+
+#[derive(Debug)]
+struct Slot {
+    store: OnceLock<Store>,
+    /// Why there is no store yet.
+    reason: Mutex<String>,
+}
+
+/// The adapters of the port.
+#[derive(Debug)]
+pub enum Store {
+    /// A SQLite file.
+    Sqlite(sqlite::SqliteReadModel),
     /// A SQL Server database.
-    Mssql(Arc<mssql::MssqlReadModel>),
+    Mssql(mssql::MssqlReadModel),
 }
 
 /// By topic and partition, the offset up to which, not including it, everything is projected.
 pub type Checkpoints = HashMap<Box<str>, HashMap<i32, i64>>;
 
-/// Why the read model cannot be opened. One line that says what to do.
+/// Why the read model cannot be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Nobody has made the database yet.
-    #[error(
-        "READ_MODEL: there is no database at {0}; start the write side, which makes it, or run `millrace migrate`"
-    )]
-    Missing(PathBuf),
-    /// The tables are missing, or older than this program.
-    #[error(
-        "READ_MODEL: {path} has schema version {found}, this program reads version {known}; start the write side, which brings it up to date, or run `millrace migrate`"
-    )]
-    NotMigrated {
-        /// The file.
-        path: PathBuf,
-        /// Its version; 0 is an empty database.
-        found: usize,
-        /// The version this program reads.
-        known: usize,
-    },
-    /// Written by a newer program.
-    #[error(
-        "READ_MODEL: {path} has schema version {found}, this program reads version {known}; use a newer program"
-    )]
-    FromTheFuture {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        found: usize,
-        /// The version this program reads.
-        known: usize,
-    },
-    /// SQL Server does not let us in, or has other tables.
-    #[error("READ_MODEL: {database}: {error}")]
-    Mssql {
-        /// Its name, without the password.
-        database: String,
-        /// What is wrong, and what to do.
-        error: String,
-    },
-    /// SQLite refuses the file.
-    #[error("READ_MODEL: {path} cannot be read as a SQLite database: {source}")]
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// SQLite's own words.
-        source: rusqlite::Error,
-    },
+#[error("read model {name}: {source}")]
+pub struct OpenError {
+    /// Of the store, without a password.
+    name: String,
+    /// Whether waiting can mend it.
+    is_temporary: bool,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl OpenError {
+    /// Whether waiting can mend it: an unavailable server, a missing or older database. Not a refused login, nor a
+    /// database of a newer program.
+    pub fn is_temporary(&self) -> bool {
+        self.is_temporary
+    }
 }
 
 /// Why a query has no answer. The cause is for the log, never for the client.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The database is away or busy; asking again may help.
-    #[error("the read model is away")]
-    Away(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A bug of ours or damaged rows; asking again does not help.
-    #[error("the read model gave something that cannot be shown")]
-    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The store is unavailable or busy; a retry may succeed.
+    #[error("the read model is unavailable")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// A bug of ours or damaged rows; a retry does not help.
+    #[error("the read model returned an invalid row")]
+    Broken(#[source] Box<dyn Error + Send + Sync>),
 }
 
+/// First and longest wait between two tries to open the store.
+const OPEN_RETRY_MIN: Duration = Duration::from_millis(250);
+const OPEN_RETRY_MAX: Duration = Duration::from_secs(5);
+
 impl ReadModel {
-    /// Opens the tables and checks that they are those this program reads.
+    /// Opens the store and checks the version of its schema.
     ///
     /// # Errors
-    /// [`OpenError`], one line that says what to do.
-    pub fn open(url: &ReadModelUrl, metrics: Metrics) -> Result<Self, OpenError> {
-        match url {
-            ReadModelUrl::Sqlite(path) => {
-                sqlite::SqliteReadModel::open(path, metrics).map(Arc::new).map(Self::Sqlite)
+    /// [`OpenError`]
+    pub fn open(url: &ReadModelUrl, metrics: StoreMetrics) -> Result<Self, OpenError> {
+        Store::open(url, metrics).map(Self::over)
+    }
+
+    /// The tables of a store that is open.
+    pub fn over(store: Store) -> Self {
+        let read_model = Self::closed();
+        read_model.set(store);
+        read_model
+    }
+
+    /// A read model whose store is opened later, by [`ReadModel::open_when_available`].
+    pub fn closed() -> Self {
+        let reason = Mutex::new("it is being opened".to_owned());
+        Self(Arc::new(Slot { store: OnceLock::new(), reason }))
+    }
+
+    /// Opens the store, waiting for as long as that can help.
+    ///
+    /// # Errors
+    /// An [`OpenError`] that is not temporary.
+    pub async fn open_when_available(
+        &self,
+        url: ReadModelUrl,
+        metrics: StoreMetrics,
+    ) -> Result<(), OpenError> {
+        let mut pause = OPEN_RETRY_MIN;
+        loop {
+            let error = match open_detached(url.clone(), metrics.clone()).await {
+                Ok(store) => {
+                    self.set(store);
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            let is_new = self.set_reason(chain(&error));
+            if !error.is_temporary {
+                return Err(error);
             }
-            ReadModelUrl::Mssql(url) => {
-                mssql::MssqlReadModel::open(url, metrics).map(Arc::new).map(Self::Mssql)
+            if is_new {
+                tracing::warn!("waiting: {}", chain(&error));
             }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(OPEN_RETRY_MAX);
         }
+    }
+
+    fn set(&self, store: Store) {
+        // Opened twice, the first store stays; they are the same.
+        let _opened = self.0.store.set(store);
+    }
+
+    /// Returns whether the reason differs from the last one.
+    fn set_reason(&self, reason: String) -> bool {
+        let mut current = self.0.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        let differs = *current != reason;
+        *current = reason;
+        differs
+    }
+
+    fn store(&self) -> Result<&Store, ReadError> {
+        self.0.store.get().ok_or_else(|| {
+            let reason = self.0.reason.lock().unwrap_or_else(PoisonError::into_inner);
+            ReadError::Unavailable(reason.clone().into())
+        })
     }
 
     /// Users by id.
     pub async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, ReadError> {
-        match self {
-            Self::Sqlite(tables) => tables.users(ids),
-            Self::Mssql(tables) => tables.users(ids).await,
+        match self.store()? {
+            Store::Sqlite(tables) => tables.users(ids),
+            Store::Mssql(tables) => tables.users(ids).await,
         }
     }
 
     /// Orders by id, each with its payment.
     pub async fn orders(&self, ids: &[OrderId]) -> Result<Vec<Order>, ReadError> {
-        match self {
-            Self::Sqlite(tables) => tables.orders(ids),
-            Self::Mssql(tables) => tables.orders(ids).await,
+        match self.store()? {
+            Store::Sqlite(tables) => tables.orders(ids),
+            Store::Mssql(tables) => tables.orders(ids).await,
         }
     }
 
     /// The last `limit` orders of each of these users, each with its payment; newest first. No id may stand twice.
     pub async fn recent_orders(&self, users: &[UserId], limit: u32) -> Result<Vec<Order>, ReadError> {
-        match self {
-            Self::Sqlite(tables) => tables.recent_orders(users, limit),
-            Self::Mssql(tables) => tables.recent_orders(users, limit).await,
+        match self.store()? {
+            Store::Sqlite(tables) => tables.recent_orders(users, limit),
+            Store::Mssql(tables) => tables.recent_orders(users, limit).await,
         }
     }
 
@@ -140,17 +184,17 @@ impl ReadModel {
         id: &UserId,
         limit: u32,
     ) -> Result<Option<(User, Vec<Order>)>, ReadError> {
-        match self {
-            Self::Sqlite(tables) => tables.user_with_orders(id, limit),
-            Self::Mssql(tables) => tables.user_with_orders(id, limit).await,
+        match self.store()? {
+            Store::Sqlite(tables) => tables.user_with_orders(id, limit),
+            Store::Mssql(tables) => tables.user_with_orders(id, limit).await,
         }
     }
 
     /// The `limit` users created last, newest first.
     pub async fn recent_users(&self, limit: u32) -> Result<Vec<User>, ReadError> {
-        match self {
-            Self::Sqlite(tables) => tables.recent_users(limit),
-            Self::Mssql(tables) => tables.recent_users(limit).await,
+        match self.store()? {
+            Store::Sqlite(tables) => tables.recent_users(limit),
+            Store::Mssql(tables) => tables.recent_users(limit).await,
         }
     }
 
@@ -159,9 +203,9 @@ impl ReadModel {
     /// As for every page: rows come in `page.direction`, by time, of the same time by id (byte by byte); the places
     /// `newer_than` and `older_than` are left out; at most `page.limit` rows, the first in that direction.
     pub async fn users_page(&self, page: &Page) -> Result<Vec<User>, ReadError> {
-        match self {
-            Self::Sqlite(tables) => tables.users_page(page),
-            Self::Mssql(tables) => tables.users_page(page).await,
+        match self.store()? {
+            Store::Sqlite(tables) => tables.users_page(page),
+            Store::Mssql(tables) => tables.users_page(page).await,
         }
     }
 
@@ -171,9 +215,9 @@ impl ReadModel {
         status: Option<&OrderStatus>,
         page: &Page,
     ) -> Result<Vec<Order>, ReadError> {
-        match self {
-            Self::Sqlite(tables) => tables.orders_page(status, page),
-            Self::Mssql(tables) => tables.orders_page(status, page).await,
+        match self.store()? {
+            Store::Sqlite(tables) => tables.orders_page(status, page),
+            Store::Mssql(tables) => tables.orders_page(status, page).await,
         }
     }
 
@@ -185,49 +229,57 @@ impl ReadModel {
         status: Option<&OrderStatus>,
         page: &Page,
     ) -> Result<Vec<Order>, ReadError> {
-        match self {
-            Self::Sqlite(tables) => tables.orders_of_users(users, status, page),
-            Self::Mssql(tables) => tables.orders_of_users(users, status, page).await,
+        match self.store()? {
+            Store::Sqlite(tables) => tables.orders_of_users(users, status, page),
+            Store::Mssql(tables) => tables.orders_of_users(users, status, page).await,
         }
     }
 
     /// Stock by SKU.
     pub async fn inventory(&self, skus: &[Sku]) -> Result<Vec<InventoryItem>, ReadError> {
-        match self {
-            Self::Sqlite(tables) => tables.inventory(skus),
-            Self::Mssql(tables) => tables.inventory(skus).await,
+        match self.store()? {
+            Store::Sqlite(tables) => tables.inventory(skus),
+            Store::Mssql(tables) => tables.inventory(skus).await,
         }
     }
 
     /// How far every partition of every topic is projected.
     pub async fn checkpoints(&self) -> Result<Checkpoints, ReadError> {
-        match self {
-            Self::Sqlite(tables) => tables.checkpoints(),
-            Self::Mssql(tables) => tables.checkpoints().await,
+        match self.store()? {
+            Store::Sqlite(tables) => tables.checkpoints(),
+            Store::Mssql(tables) => tables.checkpoints().await,
         }
     }
 
     /// Whether the tables can be read at all.
     pub async fn ping(&self) -> Result<(), ReadError> {
-        match self {
-            Self::Sqlite(tables) => tables.ping(),
-            Self::Mssql(tables) => tables.ping().await,
+        match self.store()? {
+            Store::Sqlite(tables) => tables.ping(),
+            Store::Mssql(tables) => tables.ping().await,
+        }
+    }
+}
+
+/// Opening blocks, so it runs on a thread of its own.
+async fn open_detached(url: ReadModelUrl, metrics: StoreMetrics) -> Result<Store, OpenError> {
+    let name = url.name();
+    let opening = tokio::task::spawn_blocking(move || Store::open(&url, metrics));
+    let panicked = |error: JoinError| OpenError { name, is_temporary: false, source: error.into() };
+    opening.await.map_err(panicked)?
+}
+
+impl Store {
+    fn open(url: &ReadModelUrl, metrics: StoreMetrics) -> Result<Self, OpenError> {
+        match url {
+            ReadModelUrl::Sqlite(path) => sqlite::SqliteReadModel::open(path, metrics).map(Self::Sqlite),
+            ReadModelUrl::Mssql(url) => mssql::MssqlReadModel::open(url, metrics).map(Self::Mssql),
         }
     }
 }
 
 impl ReadError {
-    /// Logs the cause and gives the answer that hides it.
-    pub(crate) fn into_problem(self) -> Problem {
-        self.log();
-        match self {
-            Self::Away(_) => Problem::unavailable(self.to_string()),
-            Self::Broken(_) => Problem::internal(),
-        }
-    }
-
-    /// To be called once, where the error is answered.
+    /// Logs the error with its causes. Called once, by the layer that answers it.
     pub(crate) fn log(&self) {
-        tracing::error!(error = chain(self), "a query has failed");
+        tracing::error!(error = chain(self), "query failed");
     }
 }

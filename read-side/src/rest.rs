@@ -12,16 +12,16 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::middleware;
 use axum::response::Response;
+use millrace_domain::id::{InvalidId, OrderId, Sku, UserId};
+use millrace_platform::http::json;
+use millrace_platform::http::openapi::Refusals;
+use millrace_platform::problem::Problem;
 use serde::{Deserialize, Serialize};
-use shared::http::json;
-use shared::http::openapi::Refusals;
-use shared::id::{InvalidId, OrderId, Sku, UserId};
-use shared::problem::Problem;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::read_model::{ReadError, ReadModel};
+use crate::read_model::ReadModel;
 use crate::view::{InventoryItem, Order, Payment, User};
 
 /// Orders shown with a user.
@@ -79,7 +79,7 @@ async fn user(
     _: NoParameters,
 ) -> Result<Response, Problem> {
     let id = parse_id("user id", id, UserId::parse)?;
-    let found = read_model.user_with_orders(&id, RECENT_ORDERS).await.map_err(ReadError::into_problem)?;
+    let found = read_model.user_with_orders(&id, RECENT_ORDERS).await?;
     let (user, orders) = found.ok_or_else(|| unknown("user", id.as_str()))?;
     let recent_orders = orders.into_iter().map(OrderWithPayment::from).collect();
     Ok(json(StatusCode::OK, &UserWithOrders { user, recent_orders }))
@@ -101,7 +101,7 @@ async fn order(
     _: NoParameters,
 ) -> Result<Response, Problem> {
     let ids = [parse_id("order id", id, OrderId::parse)?];
-    let orders = read_model.orders(&ids).await.map_err(ReadError::into_problem)?;
+    let orders = read_model.orders(&ids).await?;
     let mut order = orders.into_iter().next().ok_or_else(|| unknown("order", ids[0].as_str()))?;
     let payment = order.payment.take();
     Ok(json(StatusCode::OK, &OrderAndPayment { order, payment }))
@@ -131,7 +131,7 @@ async fn recent_users(
 ) -> Result<Response, Problem> {
     let Query(RecentUsers { limit }) = parameters.map_err(|error| Problem::invalid(error.body_text()))?;
     let limit = parse_limit(limit, RECENT_USERS)?;
-    let users = read_model.recent_users(limit).await.map_err(ReadError::into_problem)?;
+    let users = read_model.recent_users(limit).await?;
     Ok(json(StatusCode::OK, &Users { users }))
 }
 
@@ -150,7 +150,7 @@ async fn inventory_item(
     _: NoParameters,
 ) -> Result<Response, Problem> {
     let skus = [parse_id("SKU", sku, Sku::parse)?];
-    let items = read_model.inventory(&skus).await.map_err(ReadError::into_problem)?;
+    let items = read_model.inventory(&skus).await?;
     let item = items.into_iter().next().ok_or_else(|| unknown("SKU", skus[0].as_str()))?;
     Ok(json(StatusCode::OK, &Stock { item }))
 }

@@ -2,11 +2,11 @@
 //!
 //! Field names are camelCase in both. Amounts are exact: numbers in REST, strings in GraphQL.
 
+use millrace_domain::event::PaymentStatus;
+use millrace_domain::id::{OrderId, PaymentId, Sku, UserId};
+use millrace_domain::{Amount, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
-use shared::event::PaymentStatus;
-use shared::id::{OrderId, PaymentId, Sku, UserId};
-use shared::{Amount, Timestamp};
 use utoipa::ToSchema;
 
 /// A user, as told last.
@@ -107,7 +107,7 @@ pub struct OrderItem {
     /// What.
     #[schema(value_type = String)]
     pub sku: Box<str>,
-    /// How many, at most [`shared::event::QUANTITY_MAX`].
+    /// How many, at most [`millrace_domain::event::QUANTITY_MAX`].
     pub quantity: i32,
     /// For how much each.
     #[serde(deserialize_with = "exact_amount")]
@@ -133,7 +133,7 @@ impl Items {
     ///
     /// # Errors
     /// Never for lines that were stored.
-    pub fn of(lines: &[shared::event::OrderItem]) -> serde_json::Result<Self> {
+    pub fn of(lines: &[millrace_domain::event::OrderItem]) -> serde_json::Result<Self> {
         serde_json::value::to_raw_value(lines).map(Self)
     }
 

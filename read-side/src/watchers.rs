@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use shared::change::Changes;
-use shared::change_feed::{ChangeFeed, Heard, Listener};
-use shared::id::{OrderId, Sku, UserId};
+use millrace_domain::change::Changes;
+use millrace_domain::id::{OrderId, Sku, UserId};
+use millrace_platform::change_feed::{ChangeFeed, Heard, Listener};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "test code: a part that does not start ends the test")]
 
 pub mod graphql;
+pub mod http;
 pub mod kafka;
+pub mod log_file;
 pub mod oracle;
 pub mod proxy;
 pub mod redis;

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shared::event::{
+use millrace_domain::event::{
     Event, InventoryAdjusted, OrderItem, OrderPlaced, PaymentSettled, PaymentStatus, UserCreated,
 };
-use shared::id::{EventId, OrderId, PaymentId, Sku, UserId};
-use shared::text::{Currency, OrderStatus, Text};
-use shared::{Amount, Envelope, Timestamp};
+use millrace_domain::id::{EventId, OrderId, PaymentId, Sku, UserId};
+use millrace_domain::text::{Currency, OrderStatus, Text};
+use millrace_domain::{Amount, Envelope, Timestamp};
 
 /// The rows of all tables, in the form in which the tests read them.
 pub fn expected_tables(events: &[Envelope]) -> Vec<String> {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use shared::mssql::{Encryption, MssqlError, MssqlUrl, Pool, Row, migrate};
-use shared::settings::ReadModelUrl;
+use millrace_mssql::ReadModelUrl;
+use millrace_mssql::{Encryption, MssqlError, MssqlUrl, Pool, Row, migrate};
 use tiberius::ColumnData;
 use tokio::runtime::Runtime;
 use uuid::Uuid;

@@ -4,7 +4,7 @@
 //! does it) and knows no SQL. A script sees each request and says what to answer:
 //!
 //! ```
-//! use testkit::tds::{Kind, Reply, TdsPeer};
+//! use millrace_testkit::tds::{Kind, Reply, TdsPeer};
 //!
 //! let peer = TdsPeer::start(|request| match request.number {
 //!     1 => vec![Reply::error(1205, "chosen as the deadlock victim")],

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use millrace_testkit::graphql::{Bomb, bombs};
 use serde_json::{Value, json};
-use testkit::graphql::{Bomb, bombs};
 
 use crate::load::percentile;
 use crate::server::Server;

@@ -2,22 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-use app::produce::simulate;
-use app::simulator::Simulator;
-use read_side::config::ReadConfig;
-use read_side::read_model::ReadModel;
-use shared::metrics::Metrics;
-use shared::settings::ReadModelUrl;
+use millrace::produce::simulate;
+use millrace::simulator::Simulator;
+use millrace_commands::http::Commands;
+use millrace_commands::idempotency::IdempotencyKeys;
+use millrace_commands::metrics::CommandMetrics;
+use millrace_event_log::EventLog;
+use millrace_event_log::embedded::EmbeddedLog;
+use millrace_mssql::ReadModelUrl;
+use millrace_platform::change_feed::ChangeFeed;
+use millrace_platform::http::Serving;
+use millrace_platform::metrics::{HttpMetrics, MetricsRegistry, StoreMetrics};
+use millrace_platform::settings::Switch;
+use millrace_projector::config::ProjectorConfig;
+use millrace_projector::metrics::ProjectorMetrics;
+use millrace_projector::projector::{Progress, ProjectorParts, ProjectorThread};
+use millrace_read_side::config::ReadConfig;
+use millrace_read_side::read_model::ReadModel;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use write_side::config::ProjectorConfig;
-use write_side::dead_letter::DeadLetters;
-use write_side::event_log::EventLog;
-use write_side::event_log::embedded::EmbeddedLog;
-use write_side::http::WriteSide;
-use write_side::idempotency::IdempotencyKeys;
-use write_side::projection::Projection;
-use write_side::projector::{Projector, ProjectorThread};
 
 use crate::load::percentile;
 
@@ -40,29 +43,31 @@ pub(crate) fn run() {
 
 async fn measure() -> Vec<f64> {
     let dir = tempfile::tempdir().unwrap();
-    let metrics = Metrics::new();
+    let registry = MetricsRegistry::new();
+    let (http, store) = (HttpMetrics::register(&registry), StoreMetrics::register(&registry));
     let stop = CancellationToken::new();
     let url = ReadModelUrl::Sqlite(dir.path().join("read_model.db"));
     let log = EventLog::Embedded(EmbeddedLog::open(dir.path(), 6).unwrap());
-    let (projection, _) = Projection::open(&url).unwrap();
-    let projector =
-        Projector::new(&log, projection, default_projector().settings(&url), metrics.clone()).unwrap();
-    let thread = ProjectorThread::start(projector, stop.clone()).unwrap();
-    let progress = thread.progress();
-    let letters = std::sync::Arc::new(DeadLetters::open(&url).unwrap());
-    let idempotency = std::sync::Arc::new(IdempotencyKeys::sqlite(dir.path().join("idempotency.db")));
-    let write_side = WriteSide {
+    let settings = default_projector().settings(&url);
+    let parts = ProjectorParts {
         log: log.clone(),
-        progress,
-        letters,
-        admin_token: None,
-        idempotency,
-        metrics: metrics.clone(),
+        read_model: url.clone(),
+        migrate: Switch::On,
+        settings,
+        metrics: ProjectorMetrics::register(&registry, store.clone()),
+        feed: ChangeFeed::default(),
+        progress: Progress::new(log.topic(), settings.breaker),
     };
-    let commands = serve(write_side::http::router(write_side), &stop).await;
-    let read_model = ReadModel::open(&url, metrics.clone()).unwrap();
+    let thread = ProjectorThread::start(parts, stop.clone()).unwrap();
+    let idempotency = IdempotencyKeys::sqlite(dir.path().join("idempotency.db"));
+    let metrics = CommandMetrics::register(&registry);
+    let commands = Commands { log: log.clone(), idempotency, metrics };
+    let commands = serve(millrace_commands::http::router(commands, &registry, &http), &stop).await;
+    let read_model = ReadModel::closed();
+    read_model.open_when_available(url, store).await.unwrap();
     let queries =
-        serve(read_side::http::router(read_model, &ReadConfig::default(), None, &metrics), &stop).await;
+        millrace_read_side::http::router(read_model, &ReadConfig::default(), None, &registry, &http);
+    let queries = serve(queries, &stop).await;
     let (background, ending) = (log.clone(), stop.clone());
     let load =
         tokio::spawn(
@@ -90,6 +95,6 @@ async fn measure() -> Vec<f64> {
 async fn serve(router: axum::Router, stop: &CancellationToken) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(shared::http::serve(listener, router, stop.clone()));
+    tokio::spawn(Serving::default().run(listener, router, stop.clone()));
     format!("http://{address}")
 }

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use shared::record::Headers;
-use shared::settings::ReadModelUrl;
-use shared::{Position, Timestamp};
-use write_side::dead_letter::{DeadLetter, DeadLetters, LetterFilter};
-use write_side::projection::{Batch, Projection, Span};
+use millrace_domain::record::Headers;
+use millrace_domain::{Position, Timestamp};
+use millrace_mssql::ReadModelUrl;
+use millrace_projector::dead_letter::{DeadLetter, DeadLetters, LetterFilter};
+use millrace_projector::projection::{Batch, Projection, Span};
 
 use crate::load::percentile;
 
@@ -17,7 +17,7 @@ pub(crate) fn run() {
     let dir = tempfile::tempdir().unwrap();
     let url = ReadModelUrl::Sqlite(dir.path().join("read_model.db"));
     fill(&url);
-    let letters = DeadLetters::open(&url).unwrap();
+    let letters = DeadLetters::at(&url);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let rare = || LetterFilter { reason: Some("rare".to_owned()), ..LetterFilter::default() };
     println!("\n{LETTERS} dead letters of 1 KiB, {SAMPLES} samples each:");

@@ -3,14 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use app::simulator::Simulator;
-use shared::Envelope;
-use shared::mssql::MssqlUrl;
-use testkit::tds::{Kind, Reply, TdsPeer};
-use write_side::projection::changes::Changes;
-use write_side::projection::mssql::MssqlProjection;
-use write_side::projection::mssql::document::Document;
-use write_side::projection::{Batch, Projection, Span};
+use millrace::simulator::Simulator;
+use millrace_domain::Envelope;
+use millrace_mssql::MssqlUrl;
+use millrace_projector::projection::changes::Changes;
+use millrace_projector::projection::mssql::MssqlProjection;
+use millrace_projector::projection::mssql::document::Document;
+use millrace_projector::projection::{Batch, Projection, Span};
+use millrace_testkit::tds::{Kind, Reply, TdsPeer};
 
 use crate::{child, events, peak_rss_mb};
 

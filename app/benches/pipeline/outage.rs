@@ -4,19 +4,18 @@
 use std::path::Path;
 use std::time::Instant;
 
-use app::simulator::Simulator;
-use shared::event::{Event, InventoryAdjusted};
-use shared::id::Sku;
-use shared::metrics::Metrics;
-use shared::sqlite::Synchronous;
-use shared::{Envelope, NewRecord, Timestamp};
-use write_side::event_log::embedded::EmbeddedLog;
-use write_side::event_log::{EventLog, PollLimits};
-use write_side::projection::Projection;
-use write_side::projector::{Projector, ProjectorSettings, Step};
+use millrace::simulator::Simulator;
+use millrace_domain::event::{Event, InventoryAdjusted};
+use millrace_domain::id::Sku;
+use millrace_domain::{Envelope, NewRecord, Timestamp};
+use millrace_event_log::embedded::EmbeddedLog;
+use millrace_event_log::{EventLog, PollLimits};
+use millrace_platform::sqlite::Synchronous;
+use millrace_projector::projection::Projection;
+use millrace_projector::projector::{ProjectorSettings, Step};
 
 use crate::load::percentile;
-use crate::projecting::{self, SETTINGS};
+use crate::projecting::{self, SETTINGS, new_projector};
 use crate::{child, events};
 
 const CATCH_UP_ROUNDS: usize = 3;
@@ -59,7 +58,7 @@ pub(crate) fn part(what: &str) {
 fn catch_up(dir: &Path, outage: bool) -> f64 {
     let log = projecting::filled_log(dir);
     let projection = Projection::Sqlite(projecting::store(dir, Synchronous::Normal));
-    let mut projector = Projector::new(&log, projection, SETTINGS, Metrics::new()).unwrap();
+    let mut projector = new_projector(&log, projection, SETTINGS);
     while projector.partitions().is_empty() {
         projector.step().unwrap();
     }
@@ -89,7 +88,7 @@ fn poison(dir: &Path) -> (f64, f64) {
     let limits = PollLimits { events_max: POISON_BATCH, bytes_max: 32 * 1024 * 1024 };
     let projection = Projection::Sqlite(projecting::store(dir, Synchronous::Normal));
     let settings = ProjectorSettings { limits, ..SETTINGS };
-    let mut projector = Projector::new(&log, projection, settings, Metrics::new()).unwrap();
+    let mut projector = new_projector(&log, projection, settings);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut simulator = Simulator::new(1);
     let full = || {

@@ -5,19 +5,20 @@ mod kafka;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use app::simulator::Simulator;
-use shared::metrics::Metrics;
-use shared::record::RecordParts;
-use shared::sqlite::Synchronous;
-use shared::{Envelope, Position, RecordBatch, Timestamp};
-use write_side::breaker::BreakerSettings;
-use write_side::event_log::embedded::EmbeddedLog;
-use write_side::event_log::{EventLog, PollLimits};
-use write_side::projection::changes::Changes;
-use write_side::projection::sqlite::SqliteProjection;
-use write_side::projection::{Batch, Projection, Span};
-use write_side::projector::{Projector, ProjectorSettings, Step};
-use write_side::retry::Backoff;
+use millrace::simulator::Simulator;
+use millrace_domain::record::RecordParts;
+use millrace_domain::{Envelope, Position, RecordBatch, Timestamp};
+use millrace_event_log::embedded::EmbeddedLog;
+use millrace_event_log::{EventLog, PollLimits};
+use millrace_platform::metrics::{MetricsRegistry, StoreMetrics};
+use millrace_platform::sqlite::Synchronous;
+use millrace_projector::breaker::BreakerSettings;
+use millrace_projector::metrics::ProjectorMetrics;
+use millrace_projector::projection::changes::Changes;
+use millrace_projector::projection::sqlite::SqliteProjection;
+use millrace_projector::projection::{Batch, Projection, Span};
+use millrace_projector::projector::{Progress, Projector, ProjectorSettings, Step};
+use millrace_projector::retry::Backoff;
 
 use crate::{child, events, peak_rss_mb};
 
@@ -38,6 +39,18 @@ pub(crate) const SETTINGS: ProjectorSettings = ProjectorSettings {
     attempts_max: 3,
     inbox_retention: None,
 };
+
+/// A projector whose metrics no one reads.
+pub(crate) fn new_projector(
+    log: &EventLog,
+    projection: Projection,
+    settings: ProjectorSettings,
+) -> Projector {
+    let registry = MetricsRegistry::new();
+    let metrics = ProjectorMetrics::register(&registry, StoreMetrics::register(&registry));
+    let progress = Progress::new(log.topic(), settings.breaker);
+    Projector::new(log, projection, settings, metrics, progress).unwrap()
+}
 
 pub(crate) fn run() {
     println!("\nProjecting {} events, batches of {BATCH_EVENTS}, SQLite", events());
@@ -129,7 +142,7 @@ pub(crate) fn filled_log(dir: &Path) -> EventLog {
 fn projector(dir: &Path, synchronous: Synchronous) -> f64 {
     let log = filled_log(dir);
     let projection = Projection::Sqlite(store(dir, synchronous));
-    let mut projector = Projector::new(&log, projection, SETTINGS, Metrics::new()).unwrap();
+    let mut projector = new_projector(&log, projection, SETTINGS);
     let started = Instant::now();
     let mut done = 0;
     while done < events() {
@@ -171,7 +184,7 @@ fn decode() -> f64 {
     let mut envelopes = Vec::new();
     for _ in 0..rounds {
         envelopes.clear();
-        envelopes.extend(records.iter().map(|record| shared::decode(&record).unwrap()));
+        envelopes.extend(records.iter().map(|record| millrace_domain::decode(&record).unwrap()));
     }
     per_second(rounds * envelopes.len(), started.elapsed())
 }

@@ -10,17 +10,18 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use axum::routing::get;
-use read_side::config::ReadConfig;
-use read_side::read_model::ReadModel;
+use millrace_domain::event::{Event, OrderPlaced, PaymentSettled, PaymentStatus, UserCreated};
+use millrace_domain::id::{OrderId, PaymentId, UserId};
+use millrace_domain::text::{Currency, Name, OrderStatus, Text};
+use millrace_domain::{Amount, Envelope, Timestamp};
+use millrace_mssql::ReadModelUrl;
+use millrace_platform::http::Serving;
+use millrace_platform::metrics::{HttpMetrics, MetricsRegistry, StoreMetrics};
+use millrace_projector::projection::{Batch, Projection, Span};
+use millrace_read_side::config::ReadConfig;
+use millrace_read_side::read_model::ReadModel;
 use sha2::{Digest, Sha256};
-use shared::event::{Event, OrderPlaced, PaymentSettled, PaymentStatus, UserCreated};
-use shared::id::{OrderId, PaymentId, UserId};
-use shared::metrics::Metrics;
-use shared::settings::ReadModelUrl;
-use shared::text::{Currency, Name, OrderStatus, Text};
-use shared::{Amount, Envelope, Timestamp};
 use tokio_util::sync::CancellationToken;
-use write_side::projection::{Batch, Projection, Span};
 
 use crate::load;
 
@@ -158,9 +159,10 @@ fn post(body: &str) -> String {
 pub(crate) fn serve_part(dir: &str) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
-        let metrics = Metrics::new();
+        let registry = MetricsRegistry::new();
+        let (http, store) = (HttpMetrics::register(&registry), StoreMetrics::register(&registry));
         let url = ReadModelUrl::Sqlite(Path::new(dir).join("read_model.db"));
-        let read_model = ReadModel::open(&url, metrics.clone()).unwrap();
+        let read_model = ReadModel::open(&url, store).unwrap();
         let ours = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let bare = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         println!("{} {}", ours.local_addr().unwrap(), bare.local_addr().unwrap());
@@ -168,10 +170,11 @@ pub(crate) fn serve_part(dir: &str) {
         let fixed = axum::Router::new().route("/static", get(async move || fixed.clone()));
         let bare = axum::serve(bare, fixed.clone()).into_future();
         tokio::spawn(bare);
-        let fixed = shared::http::finish(fixed, &metrics);
+        let fixed = millrace_platform::http::finish(fixed, &registry, &http);
         let fixed = axum::Router::new().route("/static", axum::routing::any_service(fixed));
-        let router = fixed.merge(read_side::http::router(read_model, &ReadConfig::default(), None, &metrics));
-        shared::http::serve(ours, router, CancellationToken::new()).await.unwrap();
+        let config = ReadConfig::default();
+        let read_side = millrace_read_side::http::router(read_model, &config, None, &registry, &http);
+        Serving::default().run(ours, fixed.merge(read_side), CancellationToken::new()).await;
     });
 }
 

@@ -1,9 +1,7 @@
 //! What can be said about dead letters.
 
 use clap::{Args, Subcommand};
-use shared::Timestamp;
-use shared::settings::InvalidSetting;
-use write_side::dead_letter::LetterFilter;
+use millrace_projector::dead_letter::LetterFilter;
 
 /// Stands below `dead-letters --help`.
 pub const EXAMPLES: &str = "\
@@ -16,7 +14,7 @@ Examples:
   millrace dead-letters discard 3:1027
 
 Exit code: 0 done, 1 failed or no such letter, 2 an argument or a setting is wrong.
-Redriving needs the log. While another process owns an embedded log, it is asked at COMMAND_ADDR, with ADMIN_TOKEN.";
+Redriving needs the log. While another process owns an embedded log, it is asked at ADMIN_ADDR, with ADMIN_TOKEN.";
 
 /// What can be done with dead letters.
 #[derive(Debug, Subcommand)]
@@ -25,7 +23,7 @@ pub enum LettersCommand {
     List {
         /// Which.
         #[command(flatten)]
-        filter: FilterArgs,
+        filter: LetterFilter,
         /// How many
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
@@ -40,7 +38,7 @@ pub enum LettersCommand {
     Stats {
         /// Which.
         #[command(flatten)]
-        filter: FilterArgs,
+        filter: LetterFilter,
         /// One JSON object a line
         #[arg(long)]
         json: bool,
@@ -58,7 +56,7 @@ pub enum LettersCommand {
         ids: Vec<String>,
         /// Which, instead of ids.
         #[command(flatten)]
-        filter: FilterArgs,
+        filter: LetterFilter,
     },
     /// Give all letters up
     Clear {
@@ -82,7 +80,7 @@ pub struct RedriveArgs {
 
     /// Which, instead of ids.
     #[command(flatten)]
-    pub filter: FilterArgs,
+    pub filter: LetterFilter,
 
     /// All that are open now
     #[arg(long, conflicts_with = "ids")]
@@ -95,40 +93,4 @@ pub struct RedriveArgs {
     /// Only tell which
     #[arg(long)]
     pub dry_run: bool,
-}
-
-/// Which open letters.
-#[derive(Debug, Clone, Args)]
-pub struct FilterArgs {
-    /// Of this event type; '' for those whose type cannot be told
-    #[arg(long = "type", value_name = "TYPE")]
-    pub event_type: Option<String>,
-
-    /// With this reason
-    #[arg(long, value_name = "WORD")]
-    pub reason: Option<String>,
-
-    /// Of this event
-    #[arg(long, value_name = "ID")]
-    pub event_id: Option<String>,
-
-    /// Given up at this time or later, such as 2026-11-21T07:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = timestamp)]
-    pub from: Option<Timestamp>,
-
-    /// Given up before this time
-    #[arg(long, value_name = "TIME", value_parser = timestamp)]
-    pub to: Option<Timestamp>,
-}
-
-impl FilterArgs {
-    /// As the letters take it.
-    pub fn filter(&self) -> LetterFilter {
-        let Self { event_type, reason, event_id, from, to } = self.clone();
-        LetterFilter { event_type, reason, event_id, from, to }
-    }
-}
-
-fn timestamp(text: &str) -> Result<Timestamp, InvalidSetting> {
-    Timestamp::parse(text).map_err(|error| InvalidSetting(error.to_string()))
 }

@@ -2,10 +2,10 @@
 
 use anyhow::Context;
 use indicatif::ProgressBar;
+use millrace_domain::Timestamp;
+use millrace_event_log::EventLog;
+use millrace_projector::dead_letter::{DeadLetters, LetterFilter, redrive, redrive_matching};
 use serde_json::{Value, json};
-use shared::Timestamp;
-use write_side::dead_letter::{DeadLetters, LetterFilter, redrive, redrive_matching};
-use write_side::event_log::EventLog;
 
 use super::{find, line};
 use crate::answer::say;
@@ -24,8 +24,8 @@ pub(super) async fn run(
     arguments: &RedriveArgs,
 ) -> anyhow::Result<()> {
     // Letters that come back meanwhile are left alone, or this would never end.
-    let filter = arguments.filter.filter();
-    let is_filtered = filter != LetterFilter::default() || arguments.all;
+    let filter = arguments.filter.clone();
+    let is_filtered = !filter.is_all() || arguments.all;
     let filter = filter.until(Timestamp::now());
     let max = arguments.max.unwrap_or(u32::MAX);
     match (arguments.ids.is_empty(), is_filtered) {
@@ -55,7 +55,7 @@ async fn named(
     match open_log(settings) {
         Ok(log) => {
             for redriven in redrive(letters, &log, &found).await? {
-                say(format_args!("{} redriven to {}", redriven.place.position, redriven.position))?;
+                say(format_args!("{} redriven to {}", redriven.id.position, redriven.position))?;
             }
         }
         Err(owned) => {
@@ -107,7 +107,7 @@ async fn matching(
     result
 }
 
-fn open_log(settings: &Settings) -> Result<EventLog, write_side::event_log::LogError> {
+fn open_log(settings: &Settings) -> Result<EventLog, millrace_event_log::LogError> {
     EventLog::open(&settings.event_log(), &settings.log.settings())
 }
 
@@ -117,10 +117,6 @@ async fn through_owner(
     max: u32,
     bar: &ProgressBar,
 ) -> anyhow::Result<()> {
-    let LetterFilter { event_type, reason, event_id, from, to } = filter;
-    let filter = json!({
-        "type": event_type, "reason": reason, "event_id": event_id, "from": from, "to": to,
-    });
     let mut left = max;
     while left > 0 {
         let body = json!({ "filter": filter, "max_messages": left.min(REQUEST_LETTERS_MAX) });
@@ -139,19 +135,19 @@ async fn through_owner(
 struct Owner {
     client: reqwest::Client,
     url: String,
-    token: Option<shared::secret::Secret>,
+    token: Option<millrace_platform::secret::Secret>,
     /// Why the log is not ours.
     owned: String,
 }
 
 impl Owner {
     fn new(settings: &Settings, owned: impl std::fmt::Display) -> anyhow::Result<Self> {
-        let url = settings.write_side_url("/api/v1/replay").with_context(|| owned.to_string())?;
+        let url = settings.admin_url("/api/v1/replay").with_context(|| owned.to_string())?;
         Ok(Self {
             // A proxy that the environment names is for other machines.
             client: reqwest::Client::builder().no_proxy().build()?,
             url,
-            token: settings.commands.admin_token.clone(),
+            token: settings.admin.admin_token.clone(),
             owned: owned.to_string(),
         })
     }
@@ -163,7 +159,7 @@ impl Owner {
             request = request.bearer_auth(token.reveal());
         }
         let answer =
-            request.send().await.with_context(|| format!("{owned}; and no write side answers at {url}"))?;
+            request.send().await.with_context(|| format!("{owned}; and no projector answers at {url}"))?;
         let (status, body) = (answer.status(), answer.text().await?);
         anyhow::ensure!(status.is_success(), "{url}: {status}: {body}");
         serde_json::from_str(&body).with_context(|| format!("{url}: the answer is not JSON"))

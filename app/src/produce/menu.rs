@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 
+use millrace_commands::command::{self, Context};
+use millrace_domain::text::CorrelationId;
+use millrace_domain::{DecodeError, Envelope, Timestamp};
 use serde_json::value::{RawValue, to_raw_value};
-use shared::text::CorrelationId;
-use shared::{DecodeError, Envelope, Timestamp};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use write_side::command::{self, Context};
 
 use super::Target;
 use crate::answer::say;

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use millrace_testkit::graphql::{Bomb, UPGRADE, bombs, frame};
 use serde_json::{Value, json};
-use testkit::graphql::{Bomb, UPGRADE, bombs, frame};
 
 use crate::process::{Client, Home, Server, until};
 

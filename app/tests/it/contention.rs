@@ -2,9 +2,9 @@
 
 use std::sync::Barrier;
 
-use shared::Envelope;
-use shared::event::PaymentStatus::{Failed, Settled};
-use testkit::oracle::{expected_tables, order, payment, stock, user};
+use millrace_domain::Envelope;
+use millrace_domain::event::PaymentStatus::{Failed, Settled};
+use millrace_testkit::oracle::{expected_tables, order, payment, stock, user};
 
 use crate::process::{Client, Home};
 

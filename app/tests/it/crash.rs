@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use millrace_domain::Envelope;
+use millrace_domain::event::PaymentStatus;
+use millrace_testkit::oracle::{expected_tables, order, payment, stock, user};
+use millrace_testkit::proxy::{Fault, Proxy};
+use millrace_testkit::redis::RedisServer;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use shared::Envelope;
-use shared::event::PaymentStatus;
-use testkit::oracle::{expected_tables, order, payment, stock, user};
-use testkit::proxy::{Fault, Proxy};
-use testkit::redis::RedisServer;
 
 use crate::process::{Client, Home, Process, until};
 use crate::store::SAMPLE_EVENTS;

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use shared::Envelope;
-use testkit::kafka::{Broker, Topic, brokers};
-use testkit::oracle::{expected_tables, stock};
-use testkit::proxy::{Fault, Proxy};
+use millrace_domain::Envelope;
+use millrace_testkit::kafka::{Broker, Topic, brokers};
+use millrace_testkit::oracle::{expected_tables, stock};
+use millrace_testkit::proxy::{Fault, Proxy};
 
 use crate::process::{Client, Home, Process, Server, until};
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use testkit::redis::RedisServer;
+use millrace_testkit::redis::RedisServer;
 
 use crate::process::{Home, Process, Server, until};
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use shared::Envelope;
-use testkit::oracle::{expected_tables, stock};
+use millrace_domain::Envelope;
+use millrace_testkit::oracle::{expected_tables, stock};
 
 use crate::process::{Home, Server, until};
 
@@ -51,7 +51,7 @@ impl Drop for SmallDisk {
 fn a_full_disk_is_waited_for() {
     let home = Home::new();
     let Some(_disk) = SmallDisk::mount(&home.data()) else {
-        return testkit::skipped("a full disk, because there is no permission to mount a tmpfs");
+        return millrace_testkit::skipped("a full disk, because there is no permission to mount a tmpfs");
     };
     let server = home.start(&[("SAMPLE", "off"), ("RETRY_MAX_INTERVAL", "100ms")]);
     assert_eq!(post(&server, &events(0..1_000)), Some(202));
@@ -121,7 +121,7 @@ fn faketime() -> Option<PathBuf> {
 #[test]
 fn a_clock_that_jumps_changes_no_sum_and_loses_nothing() {
     let Some(library) = faketime() else {
-        return testkit::skipped(
+        return millrace_testkit::skipped(
             "a clock that jumps, because there is no libfaketime; on Debian: apt-get install faketime",
         );
     };

@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use millrace_testkit::graphql::{UPGRADE, frame};
 use serde_json::json;
-use testkit::graphql::{UPGRADE, frame};
 
 use crate::process::{Client, Home, Process, until};
 

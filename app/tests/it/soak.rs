@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use shared::Envelope;
-use testkit::oracle::expected_tables;
+use millrace_domain::Envelope;
+use millrace_testkit::oracle::expected_tables;
 
 use crate::process::{Home, Process, Server, until};
 

@@ -1,9 +1,9 @@
 //! The whole system with its tables in SQL Server, when `MSSQL_TEST_URL` names one: commands, the log (Kafka, when there is
 //! one), T-SQL, REST and GraphQL, dead letters, and a process that is killed.
 
+use millrace_testkit::kafka::{Topic, brokers};
+use millrace_testkit::sql_server::Database;
 use serde_json::{Value, json};
-use testkit::kafka::{Topic, brokers};
-use testkit::sql_server::Database;
 
 use crate::process::{Finished, Home, Process, Server, until};
 use crate::store::SAMPLE_EVENTS;

@@ -69,17 +69,17 @@ impl Home {
     }
 
     /// Every record of the log that is an event.
-    pub(crate) fn events(&self) -> Vec<shared::Envelope> {
+    pub(crate) fn events(&self) -> Vec<millrace_domain::Envelope> {
         let connection = open(&self.log()).unwrap();
         let mut statement = connection.prepare("SELECT key, payload FROM records").unwrap();
         let decoded = statement.query_map([], |row| {
-            Ok(shared::decode(&shared::Record {
+            Ok(millrace_domain::decode(&millrace_domain::Record {
                 topic: "events",
-                position: shared::Position { partition: 0, offset: 0 },
-                appended_at: shared::Timestamp::now(),
+                position: millrace_domain::Position { partition: 0, offset: 0 },
+                appended_at: millrace_domain::Timestamp::now(),
                 key: row.get_ref(0)?.as_blob_or_null()?,
                 payload: row.get_ref(1)?.as_blob_or_null()?,
-                headers: shared::record::HeaderView::default(),
+                headers: millrace_domain::record::HeaderView::default(),
             }))
         });
         decoded.unwrap().filter_map(|event| event.unwrap().ok()).collect()

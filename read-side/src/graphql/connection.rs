@@ -2,7 +2,7 @@
 
 use async_graphql::connection::{Connection, CursorType, Edge};
 use async_graphql::{Context, Enum, InputObject, OutputType, Result};
-use shared::text::OrderStatus;
+use millrace_domain::text::OrderStatus;
 
 use super::errors::invalid;
 use super::query::list_complexity;

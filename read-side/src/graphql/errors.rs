@@ -2,7 +2,7 @@
 //! inside. What happened there is in the log, under the error's `extensions.correlationId`.
 
 use async_graphql::{Error, ErrorExtensions, Response, ServerError, Value};
-use shared::telemetry::chain;
+use millrace_platform::telemetry::chain;
 use uuid::Uuid;
 
 use crate::read_model::ReadError;
@@ -108,7 +108,7 @@ pub(super) fn masked(error: &ReadError) -> Error {
     let id = Uuid::now_v7();
     tracing::error!(correlation_id = %id, error = chain(error), "a query has failed");
     let (message, code) = match error {
-        ReadError::Away(_) => ("The read model is away.", Code::Unavailable),
+        ReadError::Unavailable(_) => ("The read model is unavailable.", Code::Unavailable),
         ReadError::Broken(_) => ("Internal error.", Code::Internal),
     };
     with_code(message, code).extend_with(|_, extensions| extensions.set("correlationId", id.to_string()))

@@ -29,7 +29,7 @@ pub(super) fn stream(
     stop: CancellationToken,
 ) -> Response {
     let (outgoing, waiting) = mpsc::channel(OUTGOING_MAX);
-    let open = Open::count(&executor.0.metrics.graphql_sockets);
+    let open = Open::count(&executor.0.metrics.sockets);
     tokio::spawn(async move {
         // A stream that breaks off without `complete` tells the client to come again.
         let _stopped = stop.run_until_cancelled(operate(&executor, document, asked, &outgoing)).await;

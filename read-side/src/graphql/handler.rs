@@ -20,9 +20,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
+use millrace_platform::http::{Stopping, read_body};
+use millrace_platform::problem::Problem;
 use serde::{Deserialize, Serialize};
-use shared::http::{Stopping, read_body};
-use shared::problem::Problem;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -78,7 +78,7 @@ impl Endpoint {
         stop: CancellationToken,
     ) -> Result<Response, Problem> {
         if !self.trusts(headers) {
-            let problem = Problem::new(StatusCode::FORBIDDEN, "origin", "The page may not open a WebSocket");
+            let problem = Problem::new(StatusCode::FORBIDDEN, "origin");
             return Err(problem.detail("GRAPHQL_ORIGINS names those that may"));
         }
         let permit = self.permit()?;
@@ -252,21 +252,17 @@ fn written(format: Format, outcome: &Outcome) -> Response {
 }
 
 fn not_acceptable() -> Problem {
-    Problem::new(StatusCode::NOT_ACCEPTABLE, "not-acceptable", "The answer cannot be written so")
+    Problem::new(StatusCode::NOT_ACCEPTABLE, "not-acceptable")
         .detail("accept application/graphql-response+json or application/json")
 }
 
 fn unsupported_media_type() -> Problem {
-    Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "unsupported-media-type",
-        "The body has an unknown content type",
-    )
-    .detail("send GraphQL as content-type: application/json, in UTF-8")
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type")
+        .detail("send GraphQL as content-type: application/json, in UTF-8")
 }
 
 fn method_not_allowed() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The route has other methods")
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed")
         .detail("a GET only reads; the header Allow tells how to send this")
         .header(header::ALLOW, HeaderValue::from_static("POST"))
 }

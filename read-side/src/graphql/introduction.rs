@@ -2,8 +2,8 @@
 //! holds those that a request would have: `{"Authorization": "Bearer …", "Consistency-Token": "events:3:17"}`.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use millrace_domain::consistency::HEADER as CONSISTENCY_TOKEN;
 use serde_json::Value;
-use shared::consistency::HEADER as CONSISTENCY_TOKEN;
 
 /// The headers in a payload, whatever the case of their names. `None` when it is neither an object nor nothing, or a
 /// header in it is no text.

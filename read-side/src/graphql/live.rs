@@ -55,7 +55,7 @@ impl Executor {
             Some(said) => said,
             None => self.begin(same).await?,
         };
-        Ok(Live { said, _open: Open::count(&self.0.metrics.graphql_subscriptions) })
+        Ok(Live { said, _open: Open::count(&self.0.metrics.subscriptions) })
     }
 
     async fn begin(&self, same: Same) -> Result<Receiver<Said>, Outcome> {

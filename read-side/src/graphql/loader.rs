@@ -15,12 +15,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use async_graphql::{Error, Result};
-use shared::id::{OrderId, Sku, UserId};
-use shared::metrics::Metrics;
-use shared::text::OrderStatus;
+use millrace_domain::id::{OrderId, Sku, UserId};
+use millrace_domain::text::OrderStatus;
 use tokio::sync::oneshot;
 
 use super::errors::masked;
+use super::metrics::GraphqlMetrics;
 use crate::page::Page;
 use crate::read_model::ReadModel;
 use crate::view::{InventoryItem, Order, User};
@@ -28,7 +28,7 @@ use crate::view::{InventoryItem, Order, User};
 /// What the resolvers of one request load, by kind.
 pub(super) struct Loaders {
     read_model: ReadModel,
-    metrics: Metrics,
+    metrics: GraphqlMetrics,
     /// Statements so far.
     statements: AtomicU32,
     pub(super) users: Loader<UserId, Option<Arc<User>>>,
@@ -96,7 +96,7 @@ impl Wake for Watch {
 }
 
 impl Loaders {
-    pub(super) fn new(read_model: ReadModel, metrics: &Metrics) -> Self {
+    pub(super) fn new(read_model: ReadModel, metrics: &GraphqlMetrics) -> Self {
         Self {
             read_model,
             metrics: metrics.clone(),
@@ -112,7 +112,7 @@ impl Loaders {
 
     /// Notes how many statements the request has cost. To be called once, at its end.
     pub(super) fn note(&self) {
-        self.metrics.graphql_statements.observe(f64::from(self.statements.load(Ordering::Relaxed)));
+        self.metrics.statements.observe(f64::from(self.statements.load(Ordering::Relaxed)));
     }
 
     /// Notes a statement that loads so many things of a kind.
@@ -120,7 +120,7 @@ impl Loaders {
         self.statements.fetch_add(1, Ordering::Relaxed);
         #[expect(clippy::cast_precision_loss, reason = "a size for a metric")]
         let keys = keys as f64;
-        self.metrics.graphql_batch_size.with_label_values(&[loader]).observe(keys);
+        self.metrics.batch_size.with_label_values(&[loader]).observe(keys);
     }
 
     fn is_waited_for(&self) -> bool {

@@ -7,8 +7,7 @@ use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use shared::metrics::Metrics;
-
+use super::metrics::GraphqlMetrics;
 use super::{Outcome, Stage};
 
 /// Names that are labels, at most.
@@ -17,12 +16,12 @@ const NAMES_MAX: usize = 100;
 const NAME_BYTES_MAX: usize = 64;
 
 pub(super) struct Measured {
-    metrics: Metrics,
+    metrics: GraphqlMetrics,
     names: RwLock<HashSet<Box<str>>>,
 }
 
 impl Measured {
-    pub(super) fn new(metrics: &Metrics) -> Self {
+    pub(super) fn new(metrics: &GraphqlMetrics) -> Self {
         Self { metrics: metrics.clone(), names: RwLock::default() }
     }
 
@@ -44,8 +43,8 @@ impl Measured {
     }
 
     fn note(&self, name: &str, outcome: &str, took: Duration) {
-        self.metrics.graphql_operations.with_label_values(&[name, outcome]).inc();
-        self.metrics.graphql_duration.with_label_values(&[name]).observe(took.as_secs_f64());
+        self.metrics.operations.with_label_values(&[name, outcome]).inc();
+        self.metrics.duration.with_label_values(&[name]).observe(took.as_secs_f64());
     }
 
     fn is_label(&self, name: &str) -> bool {
@@ -78,6 +77,7 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use async_graphql::Response;
+    use millrace_platform::metrics::MetricsRegistry;
 
     use super::*;
 
@@ -87,8 +87,8 @@ mod tests {
 
     #[test]
     fn labels_do_not_grow_with_what_clients_send() {
-        let metrics = Metrics::new();
-        let measured = Measured::new(&metrics);
+        let registry = MetricsRegistry::new();
+        let measured = Measured::new(&GraphqlMetrics::register(&registry));
         let answered = |name: &str, stage| measured.answered(Some(name), &outcome(stage), Duration::ZERO);
         for n in 0..NAMES_MAX {
             answered(&format!("Refused{n}"), Stage::Refused);
@@ -98,14 +98,15 @@ mod tests {
             answered(&format!("Name{n}"), Stage::Executed);
         }
         answered("Name0", Stage::TimedOut);
-        let text = metrics.render();
+        let text = registry.render();
         let count = |part: &str| text.lines().filter(|line| line.starts_with(part)).count();
-        assert_eq!(count("graphql_operations_total{"), NAMES_MAX + 3, "{text}");
+        assert_eq!(count("millrace_graphql_operations_total{"), NAMES_MAX + 3, "{text}");
         for (name, outcome, times) in
             [("other", "refused", 100), ("other", "ok", 101), ("Name0", "timeout", 1)]
         {
-            let line =
-                format!(r#"graphql_operations_total{{operation="{name}",outcome="{outcome}"}} {times}"#);
+            let line = format!(
+                r#"millrace_graphql_operations_total{{operation="{name}",outcome="{outcome}"}} {times}"#
+            );
             assert!(text.contains(&line), "{line}");
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{ID, Interface};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use shared::id::{OrderId, Sku, UserId};
+use millrace_domain::id::{OrderId, Sku, UserId};
 
 use crate::view::{InventoryItem, Order, User};
 

@@ -7,7 +7,7 @@ use crate::view::Payment;
 
 /// Where a payment stands.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "shared::event::PaymentStatus")]
+#[graphql(remote = "millrace_domain::event::PaymentStatus")]
 pub(super) enum PaymentStatus {
     /// The order has been placed, the payment has not come to an end.
     Pending,

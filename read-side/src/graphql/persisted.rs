@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_graphql::parser::parse_query;
+use millrace_platform::settings::InvalidSetting;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use shared::settings::InvalidSetting;
 
 use super::errors::{Code, Refused};
 

@@ -28,8 +28,8 @@ mod imp {
     use axum::http::header;
     use axum::response::{IntoResponse, Response};
     use axum::routing::get;
-    use shared::http::page_with_policy;
-    use shared::problem::Problem;
+    use millrace_platform::http::page_with_policy;
+    use millrace_platform::problem::Problem;
 
     macro_rules! dist {
         ($file:literal) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, Object, Result, Value};
-use shared::id::{InvalidId, OrderId, Sku, UserId};
+use millrace_domain::id::{InvalidId, OrderId, Sku, UserId};
 
 use super::connection::{
     Cursor, OrderFilter, TimeOrder, UserFilter, Window, page_complexity, page_limit, page_max,

@@ -3,7 +3,7 @@
 //! Newtypes, because the types inside belong to another crate.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
-use shared::{Amount, Timestamp};
+use millrace_domain::{Amount, Timestamp};
 
 /// Exact money.
 pub(super) struct Decimal(pub(super) Amount);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::futures_util::stream::{self, Stream};
 use async_graphql::{Context, ID, Result, Subscription};
-use shared::id::{OrderId, Sku, UserId};
+use millrace_domain::id::{OrderId, Sku, UserId};
 
 use super::query::{loaders, parse_id};
 use crate::view::{InventoryItem, Order};

@@ -107,7 +107,7 @@ pub(super) struct Socket {
 
 /// Serves a socket until it is closed. `permit` counts it among those of the process.
 pub(super) async fn serve(socket: WebSocket, executor: Executor, terms: Terms, permit: OwnedSemaphorePermit) {
-    let _open = Open::count(&executor.0.metrics.graphql_sockets);
+    let _open = Open::count(&executor.0.metrics.sockets);
     let (outgoing, waiting) = mpsc::channel(OUTGOING_MAX);
     let is_spoken = socket.protocol().is_some_and(|protocol| protocol == PROTOCOL);
     let mut socket = Socket {

@@ -2,23 +2,24 @@
 
 use std::time::Instant;
 
-use shared::event::{OrderItem, PaymentStatus};
-use shared::id::{OrderId, PaymentId, Sku, UserId};
-use shared::metrics::Metrics;
-use shared::mssql::{self, MssqlError, MssqlUrl, Param, Pool, Row};
-use shared::text::OrderStatus;
-use shared::{ErrorClass, sql};
+use millrace_domain::event::{OrderItem, PaymentStatus};
+use millrace_domain::id::{OrderId, PaymentId, Sku, UserId};
+use millrace_domain::text::OrderStatus;
+use millrace_mssql::{MssqlError, MssqlUrl, Param, Pool, Row};
+use millrace_platform::ErrorClass;
+use millrace_platform::metrics::StoreMetrics;
 use tokio::runtime::Handle;
 
 use super::{Checkpoints, OpenError, ReadError};
 use crate::page::{Direction, Page, Place};
+use crate::sql::sql;
 use crate::view::{InventoryItem, Items, Order, Payment, User};
 
 /// The tables, and the connections to them.
 #[derive(Debug)]
 pub struct MssqlReadModel {
     pool: Pool,
-    metrics: Metrics,
+    metrics: StoreMetrics,
 }
 
 impl MssqlReadModel {
@@ -26,21 +27,28 @@ impl MssqlReadModel {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open(url: &MssqlUrl, metrics: Metrics) -> Result<Self, OpenError> {
-        let refused = |error: String| OpenError::Mssql { database: url.name(), error };
-        let runtime = Handle::try_current().map_err(|error| refused(error.to_string()))?;
+    pub fn open(url: &MssqlUrl, metrics: StoreMetrics) -> Result<Self, OpenError> {
+        let runtime = Handle::try_current().map_err(|error| OpenError {
+            name: url.name(),
+            is_temporary: false,
+            source: error.into(),
+        })?;
         let read_model = Self::over(url, metrics);
-        let checked = mssql::wait_for(&runtime, async {
-            // By itself, so that a wrong password is told in the server's words.
+        let checked = millrace_mssql::wait_for(&runtime, async {
+            // By itself, so that a refused login is reported in the server's words.
             Pool::probe(url).await?;
-            mssql::check_version(&read_model.pool).await
+            millrace_mssql::check_schema(&read_model.pool).await
         });
-        checked.map_err(|error| refused(error.to_string()))?;
+        checked.map_err(|error| OpenError {
+            name: url.name(),
+            is_temporary: error.class() == ErrorClass::Transient && !error.is_a_refused_login(),
+            source: error.into(),
+        })?;
         Ok(read_model)
     }
 
     /// Over tables that are there. Must be called where a runtime is at hand.
-    pub fn over(url: &MssqlUrl, metrics: Metrics) -> Self {
+    pub fn over(url: &MssqlUrl, metrics: StoreMetrics) -> Self {
         Self { pool: Pool::new(url, url.pool_size), metrics }
     }
 
@@ -160,10 +168,10 @@ impl MssqlReadModel {
     ) -> Result<Vec<T>, ReadError> {
         let started = Instant::now();
         let rows = self.pool.read(sql, params).await;
-        self.metrics.observe_db(operation, started.elapsed());
+        self.metrics.observe(operation, started.elapsed());
         let views = rows.and_then(|rows| rows.iter().map(view).collect());
         views.map_err(|error| match error.class() {
-            ErrorClass::Transient => ReadError::Away(error.into()),
+            ErrorClass::Transient => ReadError::Unavailable(error.into()),
             ErrorClass::Poison | ErrorClass::Fatal => ReadError::Broken(error.into()),
         })
     }

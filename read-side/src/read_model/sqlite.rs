@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use millrace_domain::event::PaymentStatus;
+use millrace_domain::id::{InvalidId, OrderId, PaymentId, Sku, UserId};
+use millrace_domain::text::OrderStatus;
+use millrace_domain::{Amount, Timestamp};
+use millrace_platform::metrics::StoreMetrics;
+use millrace_platform::sqlite::{self, ErrorClass, MigrateError, READ_MODEL_SCHEMA, classify, open_reader};
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, Params, Row};
-use shared::event::PaymentStatus;
-use shared::id::{InvalidId, OrderId, PaymentId, Sku, UserId};
-use shared::metrics::Metrics;
-use shared::sql;
-use shared::sqlite::{ErrorClass, READ_MODEL_SCHEMA, classify, open_reader};
-use shared::text::OrderStatus;
-use shared::{Amount, Timestamp};
 
 use super::{Checkpoints, OpenError, ReadError};
 use crate::page::{Direction, Page};
+use crate::sql::sql;
 use crate::view::{InventoryItem, Items, Order, Payment, User};
 
 /// Page cache of each connection.
@@ -53,7 +53,7 @@ pub struct SqliteReadModel {
     path: PathBuf,
     /// Last in, first out: the connection used last has the warmest cache.
     idle: Mutex<Vec<Connection>>,
-    metrics: Metrics,
+    metrics: StoreMetrics,
 }
 
 impl SqliteReadModel {
@@ -61,15 +61,21 @@ impl SqliteReadModel {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open(path: &Path, metrics: Metrics) -> Result<Self, OpenError> {
+    pub fn open(path: &Path, metrics: StoreMetrics) -> Result<Self, OpenError> {
+        let name = path.display().to_string();
         if !path.exists() {
-            return Err(OpenError::Missing(path.to_owned()));
+            let source = "not found; start the projector, which creates it, or run `millrace migrate`".into();
+            return Err(OpenError { name, is_temporary: true, source });
         }
-        let refused = |source| OpenError::Sqlite { path: path.to_owned(), source };
-        let connection = open_reader(path, CACHE_BYTES, MAPPED_BYTES).map_err(refused)?;
-        let version: u32 =
-            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(refused)?;
-        check_version(path, version as usize)?;
+        let failed = |error: MigrateError| OpenError {
+            name,
+            is_temporary: error.class() == ErrorClass::Transient,
+            source: error.into(),
+        };
+        let opened = open_reader(path, CACHE_BYTES, MAPPED_BYTES).map_err(MigrateError::from);
+        let connection = opened
+            .and_then(|connection| sqlite::check_schema(&connection, READ_MODEL_SCHEMA).map(|()| connection))
+            .map_err(failed)?;
         Ok(Self { path: path.to_owned(), idle: Mutex::new(vec![connection]), metrics })
     }
 
@@ -166,9 +172,9 @@ impl SqliteReadModel {
     ) -> Result<Vec<T>, ReadError> {
         let started = Instant::now();
         let rows = self.rows(sql, parameters, view);
-        self.metrics.observe_db(operation, started.elapsed());
+        self.metrics.observe(operation, started.elapsed());
         rows.map_err(|error| match classify(&error) {
-            ErrorClass::Transient => ReadError::Away(error.into()),
+            ErrorClass::Transient => ReadError::Unavailable(error.into()),
             ErrorClass::Poison | ErrorClass::Fatal => ReadError::Broken(error.into()),
         })
     }
@@ -196,15 +202,6 @@ impl SqliteReadModel {
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
         // A list of connections is whole at any moment, so a panic elsewhere does not spoil it.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn check_version(path: &Path, found: usize) -> Result<(), OpenError> {
-    let (path, known) = (path.to_owned(), READ_MODEL_SCHEMA.len());
-    match found.cmp(&known) {
-        std::cmp::Ordering::Less => Err(OpenError::NotMigrated { path, found, known }),
-        std::cmp::Ordering::Equal => Ok(()),
-        std::cmp::Ordering::Greater => Err(OpenError::FromTheFuture { path, found, known }),
     }
 }
 
@@ -314,7 +311,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("read-model.db");
         let mut writer = Connection::open(&path).unwrap();
-        shared::sqlite::migrate(&mut writer, READ_MODEL_SCHEMA).unwrap();
+        millrace_platform::sqlite::migrate(&mut writer, READ_MODEL_SCHEMA).unwrap();
         let connection = open_reader(&path, CACHE_BYTES, MAPPED_BYTES).unwrap();
         for limit in [5, 1, 100] {
             let mut statement = connection.prepare_cached(RECENT_ORDERS).unwrap();
@@ -327,7 +324,7 @@ mod tests {
     #[test]
     fn every_statement_searches_by_key() {
         let mut connection = Connection::open_in_memory().unwrap();
-        shared::sqlite::migrate(&mut connection, READ_MODEL_SCHEMA).unwrap();
+        millrace_platform::sqlite::migrate(&mut connection, READ_MODEL_SCHEMA).unwrap();
         for (sql, steps) in [
             (USERS, vec!["SEARCH u USING PRIMARY KEY"]),
             (ORDERS, vec!["SEARCH o USING PRIMARY KEY"]),

@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use shared::problem::Problem;
+use millrace_platform::problem::Problem;
 
 /// Beyond what any route of ours answers.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -5,18 +5,18 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
+use millrace_domain::Timestamp;
+use millrace_domain::id::UserId;
+use millrace_domain::text::OrderStatus;
+use millrace_platform::http::json;
+use millrace_platform::http::openapi::Refusals;
+use millrace_platform::problem::Problem;
 use serde::{Deserialize, Serialize};
-use shared::Timestamp;
-use shared::http::json;
-use shared::http::openapi::Refusals;
-use shared::id::UserId;
-use shared::problem::Problem;
-use shared::text::OrderStatus;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{OrderWithPayment, parse_id, parse_limit, unknown};
 use crate::page::{Direction, Page, Place, Placed};
-use crate::read_model::{ReadError, ReadModel};
+use crate::read_model::ReadModel;
 use crate::view::{Order, User};
 
 /// Rows of a page when it is not told how many.
@@ -86,7 +86,7 @@ pub(super) async fn users(
 ) -> Result<Response, Problem> {
     let Query(parameters) = parameters.map_err(|error| Problem::invalid(error.body_text()))?;
     let asked = Asked::parse(parameters.limit, parameters.after.as_deref(), parameters.before.as_deref())?;
-    let rows = read_model.users_page(&asked.page()).await.map_err(ReadError::into_problem)?;
+    let rows = read_model.users_page(&asked.page()).await?;
     let Part { rows, next, previous } = asked.cut(rows);
     let links = links(&uri, next.as_deref(), previous.as_deref());
     Ok(linked(json(StatusCode::OK, &UsersPage { users: rows, next, previous }), links))
@@ -101,7 +101,7 @@ pub(super) async fn orders(
     parameters: Result<Query<OrdersParameters>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let (asked, status, page) = orders_asked(parameters)?;
-    let rows = read_model.orders_page(status.as_ref(), &page).await.map_err(ReadError::into_problem)?;
+    let rows = read_model.orders_page(status.as_ref(), &page).await?;
     Ok(orders_page(&uri, &asked, rows))
 }
 
@@ -117,10 +117,9 @@ pub(super) async fn orders_of_user(
 ) -> Result<Response, Problem> {
     let ids = [parse_id("user id", id, UserId::parse)?];
     let (asked, status, page) = orders_asked(parameters)?;
-    let rows =
-        read_model.orders_of_users(&ids, status.as_ref(), &page).await.map_err(ReadError::into_problem)?;
+    let rows = read_model.orders_of_users(&ids, status.as_ref(), &page).await?;
     // Orders may come before their user; without either there is nothing of that name.
-    if rows.is_empty() && read_model.users(&ids).await.map_err(ReadError::into_problem)?.is_empty() {
+    if rows.is_empty() && read_model.users(&ids).await?.is_empty() {
         return Err(unknown("user", ids[0].as_str()));
     }
     Ok(orders_page(&uri, &asked, rows))

@@ -2,8 +2,8 @@
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
-use read_side::ReadConfig;
-use read_side::access::ReadTokens;
+use millrace_read_side::ReadConfig;
+use millrace_read_side::access::ReadTokens;
 
 use crate::seed::ReadSide;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, header};
-use read_side::ReadConfig;
+use millrace_read_side::ReadConfig;
 
 use crate::seed::{Answer, ReadSide, database};
 
@@ -95,7 +95,7 @@ async fn tokens_that_are_none_are_refused() {
 async fn a_thousand_readers_share_one_poller() {
     let read_side = waiting(LONG);
     project(&read_side, "events", 0, 1);
-    let looks = || read_side.metrics.db_latency.with_label_values(&["checkpoints"]).get_sample_count();
+    let looks = || read_side.store.operations("checkpoints");
     let wait = async {
         let readers = (0..READERS).map(|_| read(&read_side, "events:0:1", None));
         futures_util::future::join_all(readers).await

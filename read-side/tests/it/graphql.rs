@@ -28,11 +28,11 @@ async fn data(read_side: &ReadSide, query: &str, variables: Value) -> Value {
 fn the_committed_schema_is_that_of_the_code() {
     let path = file("schema.graphql");
     if std::env::var_os("UPDATE_SDL").is_some() {
-        std::fs::write(&path, read_side::graphql::sdl()).unwrap();
+        std::fs::write(&path, millrace_read_side::graphql::sdl()).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
-        committed == read_side::graphql::sdl(),
+        committed == millrace_read_side::graphql::sdl(),
         "graphql/schema.graphql is not what the code says; UPDATE_SDL=1 cargo test -p read-side rewrites it"
     );
 }
@@ -41,7 +41,7 @@ fn the_committed_schema_is_that_of_the_code() {
 async fn the_schema_is_served_as_text() {
     let read_side = ReadSide::seeded();
     let answer = read_side.get("/graphql/schema").await;
-    assert_eq!(answer.text(), read_side::graphql::sdl());
+    assert_eq!(answer.text(), millrace_read_side::graphql::sdl());
 }
 
 #[tokio::test]
@@ -76,14 +76,14 @@ async fn users_batch_costs_two_statements() {
 }
 
 fn statements(read_side: &ReadSide) -> [(&'static str, u64); 3] {
-    ["users", "orders", "recent_orders"].map(|name| (name, read_side.metrics.db_operations(name)))
+    ["users", "orders", "recent_orders"].map(|name| (name, read_side.store.operations(name)))
 }
 
 #[tokio::test]
 async fn one_user_with_orders_costs_one_statement() {
     let read_side = ReadSide::seeded();
     let statements =
-        || ["user_with_orders", "users", "recent_orders"].map(|name| read_side.metrics.db_operations(name));
+        || ["user_with_orders", "users", "recent_orders"].map(|name| read_side.store.operations(name));
     let recent = |user: &str, asked: &str| format!(r#"user(id: "{user}") {{ name {asked} {{ orderId }} }}"#);
     let ids = |orders: &Value| orders.as_array().unwrap().len();
 
@@ -234,11 +234,13 @@ async fn operations_are_measured_by_a_bounded_set_of_names() {
     }
     let metrics = read_side.get("/metrics").await.text().to_owned();
     for (name, outcome) in [("Mine", "ok"), ("other", "refused"), ("Partly", "errors"), ("anonymous", "ok")] {
-        let duration = format!(r#"graphql_operation_duration_seconds_count{{operation="{name}"}}"#);
+        let duration = format!(r#"millrace_graphql_operation_duration_seconds_count{{operation="{name}"}}"#);
         assert!(metrics.contains(&duration), "{duration}");
-        let count = format!(r#"graphql_operations_total{{operation="{name}",outcome="{outcome}"}}"#);
+        let count = format!(r#"millrace_graphql_operations_total{{operation="{name}",outcome="{outcome}"}}"#);
         assert!(metrics.contains(&count), "{count}: {metrics}");
     }
-    assert!(metrics.contains(r#"graphql_operations_total{operation="invalid",outcome="refused"} 1"#));
+    assert!(
+        metrics.contains(r#"millrace_graphql_operations_total{operation="invalid",outcome="refused"} 1"#)
+    );
     assert!(!metrics.contains("Wrong"), "what is not executed leaves no label");
 }

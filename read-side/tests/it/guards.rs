@@ -1,6 +1,7 @@
 //! Requests that ask for too much, or for what may not be asked.
 
-use read_side::config::{GraphqlConfig, Offered};
+use millrace_platform::settings::Switch;
+use millrace_read_side::config::GraphqlConfig;
 use serde_json::{Value, json};
 
 use crate::seed::ReadSide;
@@ -59,7 +60,7 @@ async fn queries_that_ask_for_too_much_are_refused() {
         let (message, _) = refusal(&read_side, &query, variables).await;
         assert!(message.contains(words), "{words} not in {message}");
     }
-    assert_eq!(read_side.metrics.db_operations("users"), 0);
+    assert_eq!(read_side.store.operations("users"), 0);
 }
 
 /// The parser's stack must not be exhausted at any depth, whether a document closes what it opens or not.
@@ -155,7 +156,7 @@ async fn every_limit_is_a_setting() {
         ),
         (with(|c| c.graphql_page_max = 5), "{ orders(first: 6) { nodes { orderId } } }", "INVALID_VALUE"),
         (
-            with(|c| c.graphql_introspection = Offered::Off),
+            with(|c| c.graphql_introspection = Switch::Off),
             "{ __schema { types { name } } }",
             "INTROSPECTION_DISABLED",
         ),
@@ -177,14 +178,14 @@ async fn aliases_cannot_multiply_the_work() {
     let bomb = "a: user(id: \"customer-2\") { name } ".repeat(60);
     let (_, code) = refusal(&read_side, &format!("{{ {bomb} }}"), json!({})).await;
     assert_eq!(code, "QUERY_TOO_LARGE");
-    assert_eq!(read_side.metrics.db_operations("users"), 0);
+    assert_eq!(read_side.store.operations("users"), 0);
 }
 
 #[tokio::test]
 async fn the_schema_is_shown_only_where_it_is_offered() {
     let closed = with(|c| {
-        c.graphql_introspection = Offered::Off;
-        c.graphql_suggestions = Offered::Off;
+        c.graphql_introspection = Switch::Off;
+        c.graphql_suggestions = Switch::Off;
     });
     closed.get("/graphql/schema").await.assert_problem(404, &[]);
     let (message, code) = refusal(&closed, "{ usr(id: 1) { name } }", json!({})).await;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, header};
-use read_side::ReadConfig;
-use read_side::access::ReadTokens;
+use millrace_platform::http::Stopping;
+use millrace_read_side::ReadConfig;
+use millrace_read_side::access::ReadTokens;
 use serde_json::{Value, json};
-use shared::http::Stopping;
 use tokio_util::sync::CancellationToken;
 
 use crate::seed::{ReadSide, database};
@@ -42,9 +42,8 @@ async fn a_socket_waits_for_what_its_client_has_written() {
     let address = read_side.serve().await;
     project(&read_side, 1);
     let mut client = introduce(&address, json!({"Consistency-Token": "events:0:1"})).await;
-    let before = read_side.metrics.db_operations("checkpoints");
-    crate::socket::until("somebody waits", || read_side.metrics.db_operations("checkpoints") > before + 1)
-        .await;
+    let before = read_side.store.operations("checkpoints");
+    crate::socket::until("somebody waits", || read_side.store.operations("checkpoints") > before + 1).await;
     project(&read_side, 2);
     assert_eq!(client.hear().await, json!({"type": "connection_ack"}));
     client.subscribe("q", "{ __typename }").await;
@@ -143,10 +142,10 @@ async fn a_stream_of_events_ends_with_the_process() {
         .unwrap();
     request.extensions_mut().insert(Stopping(stop.clone()));
     let response = read_side.open(request).await;
-    until_open(&read_side.metrics.graphql_subscriptions, 1).await;
+    until_open(&read_side.registry, "subscriptions", 1).await;
     stop.cancel();
     let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
     let text = std::str::from_utf8(&body).unwrap();
     assert!(!text.contains("complete"), "it breaks off, so that the client comes again: {text}");
-    until_open(&read_side.metrics.graphql_sockets, 0).await;
+    until_open(&read_side.registry, "sockets", 0).await;
 }

@@ -5,15 +5,15 @@ use std::time::Duration;
 use async_graphql::futures_util::{SinkExt, StreamExt};
 use axum::body::Body;
 use axum::http::{Request, header};
-use read_side::ReadModel;
-use read_side::config::GraphqlConfig;
-use read_side::watchers::{Told, Topic, Watchers};
+use millrace_domain::change::{ChangedOrder, Changes};
+use millrace_domain::id::{OrderId, Sku, UserId};
+use millrace_mssql::ReadModelUrl;
+use millrace_platform::change_feed::ChangeFeed;
+use millrace_platform::metrics::{MetricsRegistry, StoreMetrics};
+use millrace_read_side::ReadModel;
+use millrace_read_side::config::GraphqlConfig;
+use millrace_read_side::watchers::{Told, Topic, Watchers};
 use serde_json::json;
-use shared::change::{ChangedOrder, Changes};
-use shared::change_feed::ChangeFeed;
-use shared::id::{OrderId, Sku, UserId};
-use shared::metrics::Metrics;
-use shared::settings::ReadModelUrl;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::seed::{ReadSide, database};
@@ -55,7 +55,7 @@ async fn what_changes_is_shown_as_it_stands() {
         .await;
     client.subscribe("b", "subscription { userOrders(userId: \"customer-2\") { orderId } }").await;
     client.subscribe("c", "subscription { inventoryChanged(sku: \"track-3\") { quantity } }").await;
-    until_open(&read_side.metrics.graphql_subscriptions, 3).await;
+    until_open(&read_side.registry, "subscriptions", 3).await;
 
     // Others' orders are not shown, nor what cannot be seen yet.
     read_side.change("", orders(&[("invoice-20", Some("customer-59")), ("invoice-88", None)]));
@@ -83,10 +83,10 @@ async fn what_changes_is_shown_as_it_stands() {
     assert_eq!(heard[1]["payload"][0]["extensions"]["code"], "CHANGES_MISSED");
 
     client.say(&json!({"type": "complete", "id": "a"})).await;
-    until_open(&read_side.metrics.graphql_subscriptions, 1).await;
+    until_open(&read_side.registry, "subscriptions", 1).await;
     drop(client);
-    until_open(&read_side.metrics.graphql_subscriptions, 0).await;
-    until_open(&read_side.metrics.graphql_sockets, 0).await;
+    until_open(&read_side.registry, "subscriptions", 0).await;
+    until_open(&read_side.registry, "sockets", 0).await;
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn queries_run_on_a_socket_and_pass_the_same_guards() {
     client.subscribe("two", "subscription { orderChanged(id: \"a\") { orderId } }").await;
     let heard = client.hear().await;
     assert_eq!(heard["payload"][0]["extensions"]["code"], "TOO_MANY_SUBSCRIPTIONS");
-    assert_eq!(read_side.metrics.db_operations("orders"), 0);
+    assert_eq!(read_side.store.operations("orders"), 0);
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn who_breaks_the_protocol_is_told_how() {
     }
     let mut stranger = Client::connect(&address, "", None).await.unwrap();
     assert_eq!(stranger.closed().await, 4406);
-    until_open(&read_side.metrics.graphql_sockets, 0).await;
+    until_open(&read_side.registry, "sockets", 0).await;
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn who_stays_silent_is_cut() {
     assert_eq!(silent.closed().await, 4408);
     // Pings are answered only by who reads them.
     let deaf = Client::introduced(&address).await;
-    until_open(&read_side.metrics.graphql_sockets, 0).await;
+    until_open(&read_side.registry, "sockets", 0).await;
     drop(deaf);
 }
 
@@ -200,7 +200,7 @@ async fn sockets_are_bounded_and_opened_by_own_pages_only() {
     let _trusted = connect(Some("https://shop.example")).await.unwrap();
     assert_eq!(connect(None).await.err(), Some(503));
     drop(own);
-    until_open(&read_side.metrics.graphql_sockets, 1).await;
+    until_open(&read_side.registry, "sockets", 1).await;
     connect(None).await.unwrap();
 }
 
@@ -221,16 +221,16 @@ async fn many_subscriptions_are_told_together() {
         }
         clients.push(client);
     }
-    until_open(&read_side.metrics.graphql_subscriptions, 200).await;
+    until_open(&read_side.registry, "subscriptions", 200).await;
     read_side.change("UPDATE inventory SET quantity = 7 WHERE sku = 'track-3'", inventory("track-3"));
     for client in &mut clients {
         for _ in 0..20 {
             assert_eq!(client.hear().await["payload"]["data"]["inventoryChanged"]["quantity"], 7);
         }
     }
-    assert_eq!(read_side.metrics.db_operations("inventory"), 1, "what all ask for is read once");
+    assert_eq!(read_side.store.operations("inventory"), 1, "what all ask for is read once");
     drop(clients);
-    until_open(&read_side.metrics.graphql_subscriptions, 0).await;
+    until_open(&read_side.registry, "subscriptions", 0).await;
 }
 
 #[tokio::test]
@@ -244,15 +244,15 @@ async fn events_are_sent_to_who_accepts_them() {
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
     let mut body = response.into_body().into_data_stream();
-    until_open(&read_side.metrics.graphql_subscriptions, 1).await;
+    until_open(&read_side.registry, "subscriptions", 1).await;
     read_side.change("UPDATE inventory SET quantity = 7 WHERE sku = 'track-3'", inventory("track-3"));
     let event = tokio::time::timeout(DEADLINE, body.next()).await.unwrap().unwrap().unwrap();
     let event = std::str::from_utf8(&event).unwrap();
     assert!(event.contains("event: next\n"), "{event}");
     assert!(event.contains(r#"data: {"data":{"inventoryChanged":{"quantity":7}}}"#), "{event}");
     drop(body);
-    until_open(&read_side.metrics.graphql_subscriptions, 0).await;
-    until_open(&read_side.metrics.graphql_sockets, 0).await;
+    until_open(&read_side.registry, "subscriptions", 0).await;
+    until_open(&read_side.registry, "sockets", 0).await;
 
     let request = Request::post("/graphql")
         .header(header::ACCEPT, "text/event-stream")
@@ -269,7 +269,7 @@ async fn events_are_sent_to_who_accepts_them() {
 #[tokio::test]
 async fn who_watches_many_rows_and_does_not_read_is_dropped() {
     let read_side = ReadSide::seeded();
-    let metrics = Metrics::new();
+    let metrics = StoreMetrics::register(&MetricsRegistry::new());
     let read_model = ReadModel::open(&ReadModelUrl::Sqlite(read_side.path()), metrics).unwrap();
     let feed = ChangeFeed::in_process();
     let watchers = Watchers::new(feed.clone(), read_model);

@@ -1,20 +1,19 @@
 //! The read side beside a scripted SQL Server that fails on purpose: what a read costs in requests, what its rows become,
 //! and what clients and connections see when an answer is an error, late, torn or missing.
 
-use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::Request as HttpRequest;
-use read_side::read_model::mssql::MssqlReadModel;
-use read_side::{ReadConfig, ReadModel};
+use millrace_mssql::ReadModelUrl;
+use millrace_mssql::{MssqlUrl, SCHEMA_VERSION};
+use millrace_platform::metrics::{MetricsRegistry, StoreMetrics};
+use millrace_read_side::read_model::Store as ReadStore;
+use millrace_read_side::read_model::mssql::MssqlReadModel;
+use millrace_read_side::{ReadConfig, ReadModel};
+use millrace_testkit::tds::{Cell, Kind, Reply, Request, TdsPeer};
 use serde_json::{Value, json};
-use shared::metrics::Metrics;
-use shared::mssql::{MssqlUrl, SCHEMA_VERSION};
-use shared::settings::ReadModelUrl;
-use shared::sql;
-use testkit::tds::{Cell, Kind, Reply, Request, TdsPeer};
 
 use crate::seed::ReadSide;
 
@@ -48,10 +47,11 @@ impl Peered {
         script: impl FnMut(&Request) -> Vec<Reply> + Send + 'static,
     ) -> Self {
         let peer = TdsPeer::start(script);
-        let metrics = Metrics::new();
-        let read_model = MssqlReadModel::over(&url(&peer, settings), metrics.clone());
-        let read_model = ReadModel::Mssql(Arc::new(read_model));
-        let read_side = ReadSide::over(read_model, config, metrics, tempfile::tempdir().unwrap());
+        let registry = MetricsRegistry::new();
+        let store = StoreMetrics::register(&registry);
+        let read_model = MssqlReadModel::over(&url(&peer, settings), store.clone());
+        let read_model = ReadModel::over(ReadStore::Mssql(read_model));
+        let read_side = ReadSide::over(read_model, config, (registry, store), tempfile::tempdir().unwrap());
         Self { peer, read_side }
     }
 
@@ -145,13 +145,13 @@ fn shop(request: &Request) -> Vec<Reply> {
         Reply::rows(ORDER_LINE, users.iter().flat_map(both))
     };
     let sql = request.sql.as_str();
-    let reply = if sql == sql!("mssql/read_model/users.sql") {
+    let reply = if sql == include_str!("../../../sql/mssql/read_model/users.sql") {
         users(ids(request.text(1)))
-    } else if sql == sql!("mssql/read_model/users_page_newest.sql") {
+    } else if sql == include_str!("../../../sql/mssql/read_model/users_page_newest.sql") {
         users(["u-3", "u-2", "u-1"].map(str::to_owned).to_vec())
-    } else if sql == sql!("mssql/read_model/recent_orders.sql") {
+    } else if sql == include_str!("../../../sql/mssql/read_model/recent_orders.sql") {
         orders(ids(request.text(1)))
-    } else if sql == sql!("mssql/read_model/orders_of_users_newest.sql") {
+    } else if sql == include_str!("../../../sql/mssql/read_model/orders_of_users_newest.sql") {
         orders(ids(request.text(7)))
     } else {
         panic!("nobody asks for {sql}")
@@ -209,7 +209,7 @@ async fn a_user_with_orders_by_rest_costs_one_request() {
     ];
     let mut with_orders = Some(Reply::rows(columns.clone(), rows));
     let peered = Peered::new(move |request| {
-        assert_eq!(request.sql, sql!("mssql/read_model/user_with_orders.sql"));
+        assert_eq!(request.sql, include_str!("../../../sql/mssql/read_model/user_with_orders.sql"));
         match with_orders.take() {
             Some(rows) => vec![rows],
             None if request.text(1) == "nobody" => vec![Reply::rows(columns.clone(), [])],
@@ -384,7 +384,7 @@ async fn a_read_waits_until_the_checkpoint_is_there() {
     let mut looks = 0;
     let config = ReadConfig { consistency_wait: DEADLINE, ..ReadConfig::default() };
     let peered = Peered::with("", &config, move |request| {
-        if request.sql != sql!("mssql/read_model/checkpoints.sql") {
+        if request.sql != include_str!("../../../sql/mssql/read_model/checkpoints.sql") {
             assert!(looks > 3, "read before it was projected");
             return user_asked_for(request);
         }
@@ -405,7 +405,11 @@ async fn a_read_waits_until_the_checkpoint_is_there() {
 
 /// What is said of a server at start.
 fn refusal(peer: &TdsPeer) -> String {
-    let error = ReadModel::open(&ReadModelUrl::Mssql(Box::new(url(peer, ""))), Metrics::new()).unwrap_err();
+    let error = ReadModel::open(
+        &ReadModelUrl::Mssql(Box::new(url(peer, ""))),
+        StoreMetrics::register(&MetricsRegistry::new()),
+    )
+    .unwrap_err();
     let told = error.to_string();
     assert!(!format!("{told}{error:?}").contains("hunter2"), "{told}");
     assert!(told.starts_with("READ_MODEL: 127.0.0.1:") && !told.contains('\n'), "{told}");
@@ -431,5 +435,9 @@ async fn a_server_that_cannot_serve_is_refused_at_start_in_one_line() {
     assert!(refusal(&gone).contains("cannot be reached"));
     let version = i32::try_from(SCHEMA_VERSION).unwrap();
     let peer = TdsPeer::start(move |_| vec![Reply::rows([("version", Kind::Int)], [vec![version.into()]])]);
-    ReadModel::open(&ReadModelUrl::Mssql(Box::new(url(&peer, ""))), Metrics::new()).unwrap();
+    ReadModel::open(
+        &ReadModelUrl::Mssql(Box::new(url(&peer, ""))),
+        StoreMetrics::register(&MetricsRegistry::new()),
+    )
+    .unwrap();
 }

@@ -1,8 +1,8 @@
 //! Databases that are missing, old, new, damaged or gone: what the read side says and when it recovers.
 
-use read_side::ReadModel;
-use shared::metrics::Metrics;
-use shared::settings::ReadModelUrl;
+use millrace_mssql::ReadModelUrl;
+use millrace_platform::metrics::{MetricsRegistry, StoreMetrics};
+use millrace_read_side::ReadModel;
 
 use crate::seed::{ReadSide, database};
 
@@ -12,7 +12,7 @@ fn a_database_that_cannot_serve_is_refused_at_start() {
     let path = directory.path().join("read-model.db");
     let refusal = || {
         let url = ReadModelUrl::Sqlite(path.clone());
-        ReadModel::open(&url, Metrics::new()).unwrap_err().to_string()
+        ReadModel::open(&url, StoreMetrics::register(&MetricsRegistry::new())).unwrap_err().to_string()
     };
     let missing = refusal();
     assert!(missing.contains("read-model.db") && missing.contains("millrace migrate"), "{missing}");

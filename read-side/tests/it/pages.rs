@@ -74,7 +74,7 @@ async fn the_orders_of_many_users_cost_one_statement() {
     assert_eq!(users[3]["node"]["orders"]["pageInfo"]["hasNextPage"], true);
     assert_eq!(users[2]["node"]["orders"]["pageInfo"]["hasNextPage"], false);
     let statements = ["users_page", "orders_of_users", "users", "orders"];
-    assert_eq!(statements.map(|name| read_side.metrics.db_operations(name)), [1, 1, 0, 0]);
+    assert_eq!(statements.map(|name| read_side.store.operations(name)), [1, 1, 0, 0]);
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn a_page_that_cannot_be_is_refused() {
         assert!(error["message"].as_str().unwrap().contains(words), "{arguments}: {error}");
         assert!(error["extensions"]["code"].is_string(), "{error}");
     }
-    assert_eq!(read_side.metrics.db_operations("orders_page"), 0);
+    assert_eq!(read_side.store.operations("orders_page"), 0);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Documents by their hash: Apollo's automatic persisted queries, and trusted documents only.
 
-use read_side::config::GraphqlConfig;
-use read_side::graphql::TrustedDocuments;
+use millrace_read_side::config::GraphqlConfig;
+use millrace_read_side::graphql::TrustedDocuments;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

@@ -43,7 +43,7 @@ async fn a_user_comes_with_the_last_five_orders_newest_first() {
     assert_eq!(orders[1]["payment"], json!(null));
     assert_eq!(orders[2]["payment"]["status"], "FAILED");
     let statements = ["user_with_orders", "users", "recent_orders"];
-    assert_eq!(statements.map(|name| read_side.metrics.db_operations(name)), [1, 0, 0]);
+    assert_eq!(statements.map(|name| read_side.store.operations(name)), [1, 0, 0]);
     let without = read_side.get("/users/customer-61").await.json();
     assert_eq!(without["user"]["name"], "Without Orders");
     assert_eq!(without["recentOrders"], json!([]));

@@ -6,19 +6,21 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::Response;
-use read_side::config::GraphqlConfig;
-use read_side::{ReadConfig, ReadModel};
-use shared::change_feed::ChangeFeed;
-use shared::metrics::Metrics;
-use shared::settings::ReadModelUrl;
-use shared::sqlite::{READ_MODEL_SCHEMA, Synchronous, migrate, open_writer};
+use millrace_mssql::ReadModelUrl;
+use millrace_platform::change_feed::ChangeFeed;
+use millrace_platform::metrics::{HttpMetrics, MetricsRegistry, StoreMetrics};
+use millrace_platform::sqlite::{READ_MODEL_SCHEMA, Synchronous, migrate, open_writer};
+use millrace_read_side::config::GraphqlConfig;
+use millrace_read_side::{ReadConfig, ReadModel};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
 /// The read side over its own tables.
 pub(crate) struct ReadSide {
     router: Router,
-    pub(crate) metrics: Metrics,
+    pub(crate) registry: MetricsRegistry,
+    /// Time in the store, by operation.
+    pub(crate) store: StoreMetrics,
     /// Tells the subscriptions what changes.
     pub(crate) feed: ChangeFeed,
     directory: TempDir,
@@ -55,22 +57,31 @@ impl ReadSide {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("read-model.db");
         drop(database(&path, include_str!("seed.sql")));
-        let metrics = Metrics::new();
-        let read_model = ReadModel::open(&ReadModelUrl::Sqlite(path), metrics.clone()).unwrap();
-        Self::over(read_model, config, metrics, directory)
+        let registry = MetricsRegistry::new();
+        let store = StoreMetrics::register(&registry);
+        let read_model = ReadModel::open(&ReadModelUrl::Sqlite(path), store.clone()).unwrap();
+        Self::over(read_model, config, (registry, store), directory)
     }
 
     /// Over tables that are elsewhere; the directory is this read side's own.
     pub(crate) fn over(
         read_model: ReadModel,
         config: &ReadConfig,
-        metrics: Metrics,
+        (registry, store): (MetricsRegistry, StoreMetrics),
         directory: TempDir,
     ) -> Self {
         let feed = ChangeFeed::in_process();
+        let http = HttpMetrics::register(&registry);
         Self {
-            router: read_side::http::router(read_model, config, Some(feed.clone()), &metrics),
-            metrics,
+            router: millrace_read_side::http::router(
+                read_model,
+                config,
+                Some(feed.clone()),
+                &registry,
+                &http,
+            ),
+            registry,
+            store,
             feed,
             directory,
         }

@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
-use read_side::config::{GraphqlConfig, Offered};
+use millrace_platform::settings::Switch;
+use millrace_read_side::config::GraphqlConfig;
 use serde_json::json;
 
 use crate::seed::{Answer, ReadSide};
@@ -171,7 +172,7 @@ async fn what_cannot_be_written_is_not_executed() {
             .await
             .assert_problem(406, &["graphql-response+json"]);
     }
-    assert_eq!(read_side.metrics.db_operations("users"), 0);
+    assert_eq!(read_side.store.operations("users"), 0);
 }
 
 #[tokio::test]
@@ -190,8 +191,7 @@ async fn null_is_the_same_as_nothing() {
 
 #[tokio::test]
 async fn without_an_editor_a_browser_gets_a_problem() {
-    let read_side =
-        ReadSide::with(GraphqlConfig { graphql_editor: Offered::Off, ..GraphqlConfig::default() });
+    let read_side = ReadSide::with(GraphqlConfig { graphql_editor: Switch::Off, ..GraphqlConfig::default() });
     let request = Request::get("/graphql").header(header::ACCEPT, "text/html,*/*;q=0.8").body(Body::empty());
     read_side.send(request.unwrap()).await.assert_problem(400, &["query is missing"]);
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use async_graphql::futures_util::{SinkExt, StreamExt};
-use prometheus::IntGauge;
+use millrace_platform::metrics::MetricsRegistry;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -81,6 +81,7 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-pub(crate) async fn until_open(gauge: &IntGauge, count: i64) {
-    until("open", || gauge.get() == count).await;
+pub(crate) async fn until_open(registry: &MetricsRegistry, what: &str, count: i64) {
+    let line = format!("millrace_graphql_{what}_open {count}\n");
+    until("open", || registry.render().contains(&line)).await;
 }

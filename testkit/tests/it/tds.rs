@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use testkit::tds::{Cell, Kind, Reply, TdsPeer};
+use millrace_testkit::tds::{Cell, Kind, Reply, TdsPeer};
 use tiberius::error::Error;
 use tiberius::numeric::Numeric;
 use tiberius::time::chrono::{DateTime, Utc};

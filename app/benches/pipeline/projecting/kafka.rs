@@ -4,16 +4,15 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use app::simulator::Simulator;
+use millrace::simulator::Simulator;
+use millrace_event_log::kafka::{KafkaProperties, KafkaSettings};
+use millrace_event_log::{EventLog, EventLogUrl, LogSettings};
+use millrace_platform::sqlite::Synchronous;
+use millrace_projector::projection::Projection;
+use millrace_projector::projector::Step;
 use rdkafka::mocking::MockCluster;
-use shared::metrics::Metrics;
-use shared::sqlite::Synchronous;
-use write_side::event_log::kafka::{KafkaProperties, KafkaSettings};
-use write_side::event_log::{EventLog, EventLogUrl, LogSettings};
-use write_side::projection::Projection;
-use write_side::projector::{Projector, Step};
 
-use super::{BATCH_EVENTS, SETTINGS, events, per_second, store};
+use super::{BATCH_EVENTS, SETTINGS, events, new_projector, per_second, store};
 
 /// Enough for a round's bytes, although keys spread unevenly.
 const PARTITIONS: i32 = 24;
@@ -39,7 +38,7 @@ pub(super) fn rate(dir: &Path, synchronous: Synchronous) -> f64 {
         let projection = Projection::Sqlite(store(dir, synchronous));
         let mut settings = SETTINGS;
         settings.wait = Duration::from_millis(20);
-        let mut projector = Projector::new(&log, projection, settings, Metrics::new()).unwrap();
+        let mut projector = new_projector(&log, projection, settings);
         while !matches!(projector.step().unwrap(), Step::Rebalanced) {}
         let started = Instant::now();
         let mut done = 0;

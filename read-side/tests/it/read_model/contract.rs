@@ -1,11 +1,11 @@
 //! What every read model promises, whichever store it reads. Each test is given an empty one.
 
-use read_side::page::{Direction, Page, Place};
-use read_side::view::{Order, User};
-use shared::Amount;
-use shared::event::OrderItem;
-use shared::id::{OrderId, Sku, UserId};
-use shared::text::OrderStatus;
+use millrace_domain::Amount;
+use millrace_domain::event::OrderItem;
+use millrace_domain::id::{OrderId, Sku, UserId};
+use millrace_domain::text::OrderStatus;
+use millrace_read_side::page::{Direction, Page, Place};
+use millrace_read_side::view::{Order, User};
 
 use super::fixture::{Store, time};
 
@@ -81,8 +81,8 @@ pub(crate) fn orders_have_their_lines_and_payment_and_every_digit(store: &Store)
         unit_price: Amount::from_units(units).unwrap(),
     };
     let items = [item("s-2", 1_000_000_000, i64::MAX), item("s-1", 1, 1), item("s-2", 3, 12_500)];
-    let last = shared::Timestamp::parse("9999-12-31T23:59:59.999999Z").unwrap();
-    let first = shared::Timestamp::parse("0001-01-01T00:00:00Z").unwrap();
+    let last = millrace_domain::Timestamp::parse("9999-12-31T23:59:59.999999Z").unwrap();
+    let first = millrace_domain::Timestamp::parse("0001-01-01T00:00:00Z").unwrap();
     store.order_of("o-1", "u", "PLACED", last.micros(), i64::MAX, &items);
     store.payment("o-1", i64::MAX, Some(("SETTLED", "p-1", NEW_YEAR + 1)));
     store.order_of("o-2", "u", "SHIPPED", first.micros(), 1, &items[1..2]);

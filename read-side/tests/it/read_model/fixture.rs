@@ -1,16 +1,15 @@
 //! A read model of its own on either store, and rows put into it as the projector would leave them.
 
-use std::sync::Arc;
-
-use read_side::ReadModel;
-use read_side::read_model::mssql::MssqlReadModel;
+use millrace_domain::event::OrderItem;
+use millrace_domain::{Amount, Timestamp};
+use millrace_mssql::ReadModelUrl;
+use millrace_platform::metrics::{MetricsRegistry, StoreMetrics};
+use millrace_read_side::ReadModel;
+use millrace_read_side::read_model::Store as ReadStore;
+use millrace_read_side::read_model::mssql::MssqlReadModel;
+use millrace_testkit::sql_server::Database;
 use rusqlite::Connection;
-use shared::event::OrderItem;
-use shared::metrics::Metrics;
-use shared::settings::ReadModelUrl;
-use shared::{Amount, Timestamp};
 use tempfile::TempDir;
-use testkit::sql_server::Database;
 use tokio::runtime::Runtime;
 
 /// Where the tables are.
@@ -34,7 +33,9 @@ impl Store {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("read_model.db");
         let writer = crate::seed::database(&path, "");
-        let read_model = ReadModel::open(&ReadModelUrl::Sqlite(path), Metrics::new()).unwrap();
+        let read_model =
+            ReadModel::open(&ReadModelUrl::Sqlite(path), StoreMetrics::register(&MetricsRegistry::new()))
+                .unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         Self { tables: Tables::Sqlite { writer: Box::new(writer), runtime, _dir: dir }, read_model }
     }
@@ -43,9 +44,10 @@ impl Store {
     pub(crate) fn mssql() -> Option<Self> {
         let database = Database::create()?;
         let entered = database.runtime().enter();
-        let read_model = MssqlReadModel::over(&database.url(), Metrics::new());
+        let read_model =
+            MssqlReadModel::over(&database.url(), StoreMetrics::register(&MetricsRegistry::new()));
         drop(entered);
-        let read_model = ReadModel::Mssql(Arc::new(read_model));
+        let read_model = ReadModel::over(ReadStore::Mssql(read_model));
         Some(Self { tables: Tables::Mssql(Box::new(database)), read_model })
     }
 

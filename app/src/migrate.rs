@@ -1,0 +1,48 @@
+//! `millrace migrate`: brings the schema of the read model up to date, and waits for its server before.
+
+use std::time::{Duration, Instant};
+
+use millrace_mssql::{Pool, ReadModelUrl};
+use millrace_platform::telemetry::chain;
+use millrace_projector::projection::Projection;
+
+use crate::answer::say;
+use crate::cli::Settings;
+use crate::usage;
+
+/// Between two tries to reach a server that is not there yet.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs `millrace migrate`.
+///
+/// # Errors
+/// What the store reports.
+pub async fn run(settings: &Settings) -> anyhow::Result<()> {
+    let url = settings.read_model();
+    wait_for_server(&url, settings.wait_for).await?;
+    let (_projection, steps) =
+        Projection::open(&url).map_err(|error| usage(format!("{}: {}", url.name(), chain(&error))))?;
+    match steps {
+        0 => say(format_args!("{}: up to date", url.name()))?,
+        steps => say(format_args!("{}: {steps} migration step(s) run", url.name()))?,
+    }
+    Ok(())
+}
+
+/// A file needs no waiting for.
+async fn wait_for_server(url: &ReadModelUrl, wait: Duration) -> anyhow::Result<()> {
+    let ReadModelUrl::Mssql(url) = url else { return Ok(()) };
+    let until = Instant::now() + wait;
+    loop {
+        let Err(error) = Pool::probe(url).await else { return Ok(()) };
+        // The migration creates a missing database.
+        if error.is_a_missing_database() {
+            return Ok(());
+        }
+        if error.is_a_refused_login() || Instant::now() >= until {
+            return Err(usage(format!("READ_MODEL: {}: {error}", url.name())));
+        }
+        tracing::warn!(%error, "waiting for {}", url.name());
+        tokio::time::sleep(RETRY_EVERY).await;
+    }
+}

@@ -1,0 +1,19 @@
+//! The edges that every role uses: HTTP serving, SQLite, Redis, metrics and logs, settings, shutdown.
+//!
+//! It knows the vocabulary of [`millrace_domain`] and no role.
+
+pub mod change_feed;
+pub mod error_class;
+pub mod http;
+pub mod metrics;
+pub mod problem;
+pub mod redis;
+pub mod schema;
+pub mod secret;
+pub mod settings;
+pub mod shutdown;
+pub mod sql;
+pub mod sqlite;
+pub mod telemetry;
+
+pub use error_class::ErrorClass;

@@ -1,0 +1,95 @@
+//! Idempotency keys in Redis, each with its own end: all write sides know them, and Redis forgets them by itself.
+
+use millrace_domain::Timestamp;
+use millrace_platform::redis::{ANSWER_MAX, RedisUrl, bounded};
+use redis::Script;
+use redis::aio::MultiplexedConnection;
+use tokio::sync::Mutex;
+
+use super::{Answer, Asked, Attempt, Begun, IdempotencyError, KEPT, LEASE};
+
+/// The keys, and the connection while there is one. Clones of a connection share it, so requests do not queue here.
+#[derive(Debug)]
+pub struct RedisKeys {
+    url: RedisUrl,
+    connection: Mutex<Option<MultiplexedConnection>>,
+    begin: Script,
+    end: Script,
+}
+
+impl RedisKeys {
+    pub(super) fn new(url: RedisUrl) -> Self {
+        Self {
+            url,
+            connection: Mutex::default(),
+            begin: Script::new(include_str!("redis/begin.lua")),
+            end: Script::new(include_str!("redis/end.lua")),
+        }
+    }
+
+    /// The connection. One request makes it while the others wait, and what comes of that is the same for all of them:
+    /// if each tried anew, a Redis that is silent would be waited for by one after the other.
+    async fn connect(&self) -> Result<MultiplexedConnection, IdempotencyError> {
+        let (mut slot, waited) = match self.connection.try_lock() {
+            Ok(slot) => (slot, false),
+            Err(_) => (self.connection.lock().await, true),
+        };
+        match &*slot {
+            Some(connection) => Ok(connection.clone()),
+            None if waited => Err(IdempotencyError::Unreached),
+            None => Ok(slot.insert(self.url.connect().await?).clone()),
+        }
+    }
+
+    async fn ask(&self, call: &redis::ScriptInvocation<'_>) -> Result<Vec<String>, IdempotencyError> {
+        let mut connection = self.connect().await?;
+        let answer = bounded(ANSWER_MAX, call.invoke_async(&mut connection)).await;
+        if answer.is_err() {
+            *self.connection.lock().await = None;
+        }
+        Ok(answer?)
+    }
+
+    pub(super) async fn begin(&self, asked: Asked) -> Result<Begun, IdempotencyError> {
+        let mut call = self.begin.prepare_invoke();
+        call.key(name(&asked.key.0)).arg(asked.fingerprint.to_string()).arg(&asked.token);
+        call.arg(asked.now.micros()).arg(LEASE.as_millis().to_string()).arg(KEPT.as_millis().to_string());
+        let answer = self.ask(&call).await?;
+        match (answer.first().map(String::as_str), answer.get(1)) {
+            (Some("attempt"), Some(started_at)) => {
+                let started_at = started_at.parse().ok().and_then(Timestamp::from_micros);
+                Ok(Begun::Attempt(asked.attempt(started_at.ok_or(IdempotencyError::Unreadable)?)))
+            }
+            (Some("answered"), Some(text)) => {
+                serde_json::from_str(text).map(Begun::Answered).map_err(|_| IdempotencyError::Unreadable)
+            }
+            (Some("in-flight"), _) => Ok(Begun::InFlight),
+            (Some("another"), _) => Ok(Begun::AnotherCommand),
+            _ => Err(IdempotencyError::Unreadable),
+        }
+    }
+
+    pub(super) async fn granted(&self, attempt: &Attempt, answer: &Answer) -> Result<(), IdempotencyError> {
+        let text = serde_json::to_string(answer).expect("texts always serialise");
+        self.end(attempt, "granted", &text).await
+    }
+
+    pub(super) async fn failed(
+        &self,
+        attempt: &Attempt,
+        nothing_happened: bool,
+    ) -> Result<(), IdempotencyError> {
+        self.end(attempt, if nothing_happened { "forget" } else { "release" }, "").await
+    }
+
+    async fn end(&self, attempt: &Attempt, how: &str, answer: &str) -> Result<(), IdempotencyError> {
+        let mut call = self.end.prepare_invoke();
+        call.key(name(&attempt.key.0)).arg(how).arg(&attempt.token);
+        call.arg(attempt.started_at.micros()).arg(answer);
+        self.ask(&call).await.map(drop)
+    }
+}
+
+fn name(key: &str) -> String {
+    format!("millrace:idempotency:{key}")
+}

@@ -1,0 +1,5 @@
+//! The commands' one integration test binary (each further one would link librdkafka and OpenSSL again).
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers as well")]
+
+mod http;

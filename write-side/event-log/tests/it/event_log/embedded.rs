@@ -1,0 +1,73 @@
+//! What the embedded log promises beyond the contract: it is a file, for one process.
+
+use std::path::Path;
+
+use millrace_event_log::{EventLog, EventLogUrl, LogError, LogSettings};
+use tokio::runtime::Runtime;
+
+use super::fixture::{Reader, record, settings, sorted};
+
+fn open(dir: &Path, partitions: i32) -> Result<EventLog, LogError> {
+    let settings = LogSettings { partitions, ..settings("") };
+    EventLog::open(&EventLogUrl::Embedded(dir.to_owned()), &settings)
+}
+
+#[test]
+fn keeps_everything_when_opened_again() {
+    let (dir, runtime) = (tempfile::tempdir().unwrap(), Runtime::new().unwrap());
+    let append = |log: &EventLog, n: u32| {
+        let records = (0..n).map(|n| record(&format!("key-{n}"), "x")).collect();
+        runtime.block_on(log.append(records)).unwrap()
+    };
+    let mut positions = append(&open(dir.path(), 6).unwrap(), 20);
+    let log = open(dir.path(), 6).unwrap();
+    positions.extend(append(&log, 20));
+    let read = Reader::from_the_beginning(&log).read(40);
+    assert_eq!(sorted(read.iter().map(|r| r.position)), sorted(positions));
+}
+
+#[test]
+fn a_second_process_is_told_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let _first = open(dir.path(), 6).unwrap();
+    let error = open(dir.path(), 6).unwrap_err();
+    assert!(matches!(error, LogError::Fatal(_)), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains(&dir.path().display().to_string()), "{text}");
+    assert!(text.contains("stop it, or choose another folder"), "{text}");
+}
+
+#[test]
+fn keeps_the_partitions_it_was_made_with() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path(), 3).unwrap());
+    let log = open(dir.path(), 12).unwrap();
+    assert_eq!(Reader::new(&log).assigned(), [0, 1, 2]);
+}
+
+#[test]
+fn an_unknown_partition_is_fatal() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut reader = Reader::new(&open(dir.path(), 3).unwrap());
+    reader.assigned();
+    let error = reader.consumer.start(&[(3, None)]).unwrap_err();
+    assert!(matches!(&error, LogError::Fatal(text) if text.contains("do not belong together")), "{error:?}");
+}
+
+#[test]
+fn one_append_is_all_or_nothing() {
+    let (dir, runtime) = (tempfile::tempdir().unwrap(), Runtime::new().unwrap());
+    let log = open(dir.path(), 6).unwrap();
+    let saboteur = rusqlite::Connection::open(dir.path().join("events.db")).unwrap();
+    // The third record of the append fails inside the log's own transaction.
+    saboteur
+        .execute_batch("CREATE TRIGGER refuse BEFORE INSERT ON records WHEN NEW.payload = x'626164' BEGIN SELECT RAISE(FAIL, 'refused'); END")
+        .unwrap();
+    let records = ["good", "good", "bad", "good"].map(|payload| record("k", payload)).to_vec();
+    let error = runtime.block_on(log.append(records)).unwrap_err();
+    assert!(matches!(error, LogError::Unavailable(_)), "{error:?}");
+    saboteur.execute_batch("DROP TRIGGER refuse").unwrap();
+    let positions = runtime.block_on(log.append(vec![record("k", "after")])).unwrap();
+    let read = Reader::from_the_beginning(&log).read(1);
+    assert_eq!((read[0].position, positions[0].offset), (positions[0], 0), "the first of its partition");
+}

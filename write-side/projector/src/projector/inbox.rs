@@ -1,0 +1,36 @@
+//! Forgetting what the inbox has remembered long enough, a slice at a time, only when nothing waits to be projected.
+
+use std::time::{Duration, Instant};
+
+use millrace_domain::Timestamp;
+
+use super::{Projector, ProjectorError};
+use crate::projection::{ApplyError, Pruned};
+
+/// Rows that are looked at together: so few that nothing waits for it.
+const SLICE: u32 = 1_000;
+/// After the whole inbox was looked at it is left alone this long.
+const PAUSE: Duration = Duration::from_secs(600);
+
+impl Projector {
+    pub(super) fn prune_inbox(&mut self) -> Result<(), ProjectorError> {
+        let Some(retention) = self.settings.inbox_retention.filter(|_| Instant::now() >= self.prune_at)
+        else {
+            return Ok(());
+        };
+        let retention = i64::try_from(retention.as_micros()).unwrap_or(i64::MAX);
+        let older_than = Timestamp::now().micros().saturating_sub(retention);
+        // A time before the year 1: nothing is older.
+        let Some(older_than) = Timestamp::from_micros(older_than) else { return Ok(()) };
+        match self.projection.prune_inbox(older_than, SLICE) {
+            Ok(Pruned { more: true, .. }) => {}
+            Ok(Pruned { more: false, .. }) => self.prune_at = Instant::now() + PAUSE,
+            Err(error @ ApplyError::Fatal(_)) => return Err(ProjectorError::Projection(error)),
+            Err(error) => {
+                tracing::debug!("the inbox is pruned later: {}", millrace_platform::telemetry::chain(&error));
+                self.prune_at = Instant::now() + PAUSE;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,82 @@
+//! The change feed through a real Redis: what the projector changed is heard elsewhere, and nobody waits for it.
+
+use std::time::Instant;
+
+use millrace_domain::change::{ChangedOrder, Changes};
+use millrace_domain::id::{OrderId, UserId};
+use millrace_platform::change_feed::{CHANNEL, ChangeFeed, FeedMetrics, Heard, Listener};
+use millrace_testkit::redis::RedisServer;
+
+use crate::world::{World, drain};
+
+fn feed(world: &World, redis: &RedisServer) -> ChangeFeed {
+    let url = redis.url().parse().unwrap();
+    world.wait(async { ChangeFeed::redis(url, FeedMetrics::register(&world.registry)) })
+}
+
+/// The next message, whatever was missed before it.
+fn changes(world: &World, listener: &mut Listener) -> Changes {
+    world.wait(async {
+        loop {
+            if let Heard::Changes(changes) = listener.next().await.unwrap() {
+                return Changes::clone(&changes);
+            }
+        }
+    })
+}
+
+fn order(number: u32) -> millrace_domain::NewRecord {
+    let body = format!(
+        r#"{{"eventId":"e-{number}","type":"OrderPlaced","occurredAt":"2026-11-21T07:00:00Z","key":"o-{number}","payload":{{"orderId":"o-{number}","userId":"u-1","amount":1}}}}"#
+    );
+    millrace_domain::NewRecord {
+        key: Some(format!("o-{number}").into_bytes()),
+        payload: body.into_bytes(),
+        headers: millrace_domain::record::Headers::EMPTY,
+    }
+}
+
+#[test]
+fn what_one_process_projects_another_hears() {
+    let Some(mut redis) = RedisServer::start(&[]) else { return };
+    let world = World::new();
+    let (here, there) = (feed(&world, &redis), feed(&world, &redis));
+    let mut listener = world.wait(async { there.listen() });
+    assert!(matches!(world.wait(listener.next()), Some(Heard::Missed)), "it listens from now on");
+    let mut projector = world.projector().with_feed(here);
+    world.append(vec![order(1)]);
+    drain(&mut projector);
+    let order_id = OrderId::parse("o-1").unwrap();
+    let expected = ChangedOrder { order_id, user_id: Some(UserId::parse("u-1").unwrap()) };
+    assert_eq!(changes(&world, &mut listener).orders, [expected]);
+    // What is no change of ours is not understood, and told as something missed.
+    let _heard: i64 = redis.ask(&["PUBLISH", CHANNEL, "nonsense"]);
+    assert!(matches!(world.wait(listener.next()), Some(Heard::Missed)));
+    // Redis goes and comes back: whoever listens is told that something may be missing.
+    redis.stop();
+    redis.start_again();
+    assert!(matches!(world.wait(listener.next()), Some(Heard::Missed)));
+}
+
+#[test]
+fn a_redis_that_is_away_costs_messages_and_no_time() {
+    let Some(mut redis) = RedisServer::start(&[]) else { return };
+    redis.stop();
+    let world = World::new();
+    let feed = feed(&world, &redis);
+    let mut projector = world.projector().with_feed(feed.clone());
+    world.append((0..1_000).map(order).collect());
+    drain(&mut projector);
+    assert_eq!(world.count("OrderPlaced", "applied"), 1_000);
+    let started = Instant::now();
+    for _ in 0..10_000 {
+        feed.publish(|| vec![Changes::default()]);
+    }
+    let took = started.elapsed();
+    let text = world.registry.render();
+    let value =
+        |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+    let dropped = value("millrace_change_feed_dropped_total").unwrap();
+    assert!(dropped > 9_000, "the queue is bounded ({took:?})");
+    assert_eq!(value("millrace_change_feed_published_total"), Some(0));
+}
