@@ -235,7 +235,7 @@ fn a_new_read_model_takes_what_retention_has_left() {
 #[test]
 fn a_missing_topic_is_made_with_the_partitions_that_are_set() {
     let Some(brokers) = brokers() else { return };
-    let over = OverKafka::on(Topic::unmade(&brokers), 5, "");
+    let over = OverKafka::on(Topic::missing(&brokers), 5, "");
     let events = adjustments(0, 50);
     over.append(&events);
     assert_eq!(over.topic.ends().len(), 5);

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::oracle::{order, payment, stock, user};
-use crate::world::{SETTINGS, World};
+use crate::world::World;
 
 /// The answer to a batch that was projected, having counted this many adjustments.
 fn counted(adjustments: i32) -> Vec<Reply> {
@@ -328,10 +328,10 @@ fn a_refused_login_is_told_in_the_servers_words_without_the_password() {
             message: "Login failed for user 'sa'.".into(),
         }]
     };
-    let peer = TdsPeer::setup().logins(move |_| refuse()).start(|_| counted(0));
+    let peer = TdsPeer::builder().logins(move |_| refuse()).start(|_| counted(0));
     let store = Store::with(peer, "");
     let error = store.runtime.block_on(Pool::probe(&url(&store.peer, ""))).unwrap_err();
-    assert!(error.is_a_refused_login());
+    assert!(error.is_login_failure());
     assert!(error.to_string().contains("Login failed for user 'sa'."), "{error}");
     assert!(!format!("{error:?}").contains("hunter2"));
 }
@@ -349,7 +349,7 @@ fn tls_is_as_the_url_says() {
     assert!(refused.contains("trust-server-certificate=true"), "{refused}");
     probe(&peer, &format!("ca={}", peer.ca_file().display())).unwrap();
     probe(&peer, "trust-server-certificate=true").unwrap();
-    let bare = TdsPeer::setup().without_tls().start(|_| counted(0));
+    let bare = TdsPeer::builder().without_tls().start(|_| counted(0));
     assert!(
         probe(&bare, "trust-server-certificate=true").is_err(),
         "TLS is asked for unless words say otherwise"
@@ -369,7 +369,7 @@ fn a_migration_lets_one_in_at_a_time_and_runs_what_is_missing() {
     };
     let store = Store::new(script);
     let migrated = store.runtime.block_on(migrate(&url(&store.peer, ""))).unwrap();
-    assert!(migrated.steps >= 1 && migrated.snapshot && !migrated.made_database, "{migrated:?}");
+    assert!(migrated.steps >= 1 && migrated.snapshot && !migrated.created_database, "{migrated:?}");
     let requests = store.peer.requests();
     assert!(requests[0].sql.contains("OPENJSON") && requests[1].sql.contains("sp_getapplock"));
     assert!(requests.last().unwrap().sql.contains("sp_releaseapplock"));
@@ -388,7 +388,7 @@ fn a_database_that_speaks_an_old_dialect_is_told_of_before_anything_is_changed()
 #[test]
 fn a_database_that_another_makes_at_that_moment_is_no_error() {
     let mut missing = true;
-    let peer = TdsPeer::setup()
+    let peer = TdsPeer::builder()
         .logins(move |_| match std::mem::take(&mut missing) {
             true => vec![Reply::Error { number: 4060, class: 11, state: 1, message: "no".into() }],
             false => Vec::new(),
@@ -401,7 +401,7 @@ fn a_database_that_another_makes_at_that_moment_is_no_error() {
             _ => vec![],
         });
     let store = Store::with(peer, "");
-    assert!(!store.runtime.block_on(migrate(&url(&store.peer, ""))).unwrap().made_database);
+    assert!(!store.runtime.block_on(migrate(&url(&store.peer, ""))).unwrap().created_database);
 }
 
 #[test]
@@ -410,7 +410,7 @@ fn a_missing_database_is_made_as_soon_as_the_server_can() {
         || vec![Reply::Error { number: 4060, class: 11, state: 1, message: "Cannot open database".into() }];
     // Others make theirs at that moment, and ours does not let us in at once.
     let (mut in_master, mut refused) = (false, 0);
-    let peer = TdsPeer::setup()
+    let peer = TdsPeer::builder()
         .logins(move |login| {
             in_master |= login.database == "master";
             refused += i32::from(login.database != "master");
@@ -428,7 +428,7 @@ fn a_missing_database_is_made_as_soon_as_the_server_can() {
         });
     let store = Store::with(peer, "");
     let migrated = store.runtime.block_on(migrate(&url(&store.peer, ""))).unwrap();
-    assert!(migrated.made_database);
+    assert!(migrated.created_database);
     let requests = store.peer.requests();
     assert_eq!([requests[0].text(1), requests[1].text(1)], ["millrace"; 2], "the name is a parameter");
 }
