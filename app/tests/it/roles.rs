@@ -183,7 +183,10 @@ fn each_role_exports_its_own_metrics() {
     let series = |role: &mut Role| role.get("metrics", "/metrics").1;
     let mut commands = Role::start(&home, "commands", &[]);
     let text = series(&mut commands);
-    assert!(text.contains("millrace_append_duration_seconds") && text.contains("kafka_produce_duration"), "{text}");
+    assert!(
+        text.contains("millrace_append_duration_seconds") && text.contains("kafka_produce_duration"),
+        "{text}"
+    );
     for other in ["dead_letters", "dlq_", "consumer_lag", "millrace_store", "db_latency", "graphql"] {
         assert!(!text.contains(other), "commands export {other}");
     }
@@ -199,7 +202,9 @@ fn each_role_exports_its_own_metrics() {
     let mut read_side = Role::start(&home, "read-side", &[]);
     read_side.until_ready("read side");
     let text = series(&mut read_side);
-    for other in ["append_duration", "dead_letters", "dlq_", "consumer_lag", "mirror", "change_feed", "projector"] {
+    for other in
+        ["append_duration", "dead_letters", "dlq_", "consumer_lag", "mirror", "change_feed", "projector"]
+    {
         assert!(!text.contains(other), "a read side exports {other}");
     }
 }
