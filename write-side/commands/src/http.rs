@@ -74,7 +74,7 @@ async fn ready(State(commands): State<Arc<Commands>>) -> Response {
 
 impl From<AppendError> for Problem {
     fn from(AppendError(error): AppendError) -> Self {
-        tracing::warn!("command not accepted: {}", chain(&error));
+        tracing::warn!(target: "millrace::commands", "command not accepted: {}", chain(&error));
         match error {
             LogError::Unavailable(_) => Self::unavailable("event log unavailable; retry with the same ids"),
             LogError::Fatal(_) => Self::internal(),

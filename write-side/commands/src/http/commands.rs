@@ -143,7 +143,7 @@ async fn single(
     let envelope = parse(&body, &origin.context).map_err(|error| problem(&error))?;
     let positions = append(commands, vec![origin.record(&envelope)]).await?;
     tracing::debug!(
-        eventId = envelope.event_id.as_str(),
+        target: "millrace::commands", eventId = envelope.event_id.as_str(),
         correlationId = origin.context.correlation_id.as_str(),
         position = %positions[0],
         "command accepted"
