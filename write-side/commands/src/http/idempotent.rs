@@ -11,8 +11,7 @@ use millrace_domain::Timestamp;
 use millrace_platform::problem::Problem;
 use uuid::Uuid;
 
-use super::BULK_BODY_BYTES_MAX;
-use super::Commands;
+use super::state::{BULK_BODY_BYTES_MAX, Commands};
 use crate::idempotency::{Admission, Answer, Attempt, IdempotencyError, IdempotencyKey, KEY_CHARS_MAX};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");

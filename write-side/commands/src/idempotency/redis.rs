@@ -6,7 +6,8 @@ use redis::Script;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::Mutex;
 
-use super::{Admission, Answer, Attempt, AttemptRequest, IdempotencyError, KEPT, LEASE};
+use super::attempt::{Admission, Answer, Attempt, AttemptRequest, KEPT, LEASE};
+use super::error::IdempotencyError;
 
 /// The keys, and the connection while there is one. Clones of a connection share it, so requests do not queue for it.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl RedisKeys {
 
     pub(super) async fn begin(&self, request: AttemptRequest) -> Result<Admission, IdempotencyError> {
         let mut call = self.begin.prepare_invoke();
-        call.key(name(&request.key.0)).arg(request.fingerprint.to_string()).arg(&request.token);
+        call.key(name(request.key.as_str())).arg(request.fingerprint.to_string()).arg(&request.token);
         call.arg(request.now.micros()).arg(LEASE.as_millis().to_string()).arg(KEPT.as_millis().to_string());
         let answer = self.invoke(&call).await?;
         match (answer.first().map(String::as_str), answer.get(1)) {
@@ -80,7 +81,7 @@ impl RedisKeys {
 
     async fn end(&self, attempt: &Attempt, how: &str, answer: &str) -> Result<(), IdempotencyError> {
         let mut call = self.end.prepare_invoke();
-        call.key(name(&attempt.key.0)).arg(how).arg(&attempt.token);
+        call.key(name(attempt.key.as_str())).arg(how).arg(&attempt.token);
         call.arg(attempt.started_at.micros()).arg(answer);
         self.invoke(&call).await.map(drop)
     }

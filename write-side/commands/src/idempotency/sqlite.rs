@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use millrace_domain::Timestamp;
 use millrace_platform::sql;
 use millrace_platform::sqlite::{MigrateError, Synchronous, migrate, open_writer};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::{Admission, Answer, Attempt, AttemptRequest, IdempotencyError, KEPT, LEASE, micros};
+use super::attempt::{Admission, Answer, Attempt, AttemptRequest, KEPT, LEASE};
+use super::error::IdempotencyError;
 
 const CACHE_BYTES: u32 = 1024 * 1024;
 const WAL_PAGES: u32 = 1_000;
@@ -55,7 +57,7 @@ impl SqliteKeys {
                 None => {
                     let mut insert = tx.prepare_cached(sql!("sqlite/idempotency/insert.sql"))?;
                     insert.execute(params![
-                        request.key.0,
+                        request.key.as_str(),
                         request.fingerprint.to_string(),
                         request.now.micros(),
                         request.now.micros() + micros(LEASE),
@@ -73,7 +75,7 @@ impl SqliteKeys {
                 Some(entry) => {
                     let until = request.now.micros() + micros(LEASE);
                     let mut lease = tx.prepare_cached(sql!("sqlite/idempotency/lease.sql"))?;
-                    lease.execute(params![request.key.0, until, request.token])?;
+                    lease.execute(params![request.key.as_str(), until, request.token])?;
                     Admission::Attempt(request.attempt(entry.started_at))
                 }
             };
@@ -84,7 +86,7 @@ impl SqliteKeys {
     }
 
     pub(super) async fn accepted(&self, attempt: &Attempt, answer: &Answer) -> Result<(), IdempotencyError> {
-        let (key, started_at) = (attempt.key.0.clone(), attempt.started_at.micros());
+        let (key, started_at) = (attempt.key.as_str().to_owned(), attempt.started_at.micros());
         let answer = serde_json::to_string(answer).expect("texts always serialise");
         self.run(move |connection| {
             let mut statement = connection.prepare_cached(sql!("sqlite/idempotency/granted.sql"))?;
@@ -94,7 +96,7 @@ impl SqliteKeys {
     }
 
     pub(super) async fn failed(&self, attempt: &Attempt, is_rejected: bool) -> Result<(), IdempotencyError> {
-        let (key, token) = (attempt.key.0.clone(), attempt.token.clone());
+        let (key, token) = (attempt.key.as_str().to_owned(), attempt.token.clone());
         self.run(move |connection| {
             let statement = if is_rejected {
                 sql!("sqlite/idempotency/forget.sql")
@@ -107,6 +109,10 @@ impl SqliteKeys {
     }
 }
 
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
 struct Entry {
     fingerprint: String,
     started_at: Timestamp,
@@ -116,7 +122,7 @@ struct Entry {
 
 fn entry(connection: &Connection, request: &AttemptRequest) -> rusqlite::Result<Option<Entry>> {
     let mut statement = connection.prepare_cached(sql!("sqlite/idempotency/get.sql"))?;
-    let entry = statement.query_row(params![request.key.0, request.now.micros()], |row| {
+    let entry = statement.query_row(params![request.key.as_str(), request.now.micros()], |row| {
         let answer: Option<String> = row.get(3)?;
         let started_at: i64 = row.get(1)?;
         Ok(Entry {

@@ -348,7 +348,7 @@ fn a_list_of_others_is_kept() {
     assert_eq!(letters, ["an older system's letter"]);
     // What a person takes off the list is shown again, but not at once: perhaps he means to take them all.
     let _taken: String = there.redis.ask(&["LPOP", &there.list]);
-    assert_eq!(there.world.wait(mirror.round()).unwrap(), Round::LeftAlone);
+    assert_eq!(there.world.wait(mirror.round()).unwrap(), Round::Backoff);
     there.world.wait(mirror.rebuild()).unwrap();
     there.assert_agrees();
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::oracle::{order, payment, stock, user};
-use crate::world::{SETTINGS, World};
+use crate::world::World;
 
 /// The answer to a batch that was projected, having counted this many adjustments.
 fn counted(adjustments: i32) -> Vec<Reply> {
