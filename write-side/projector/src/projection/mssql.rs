@@ -1,6 +1,6 @@
 //! The projection into SQL Server: one request a batch, which is one transaction (`sql/mssql/projection/apply.sql`).
 //!
-//! The answer to a commit can be lost. Then the fence tells whether the batch was projected: it was, when the same batch
+//! The answer to a commit can be lost. Then the fence shows whether the batch was projected: it was, when the same batch
 //! is tried again and the fence is already behind it.
 
 pub mod document;

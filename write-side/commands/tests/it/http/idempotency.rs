@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: granted once, answered again, on the embedded store and on Redis.
+//! `Idempotency-Key`: accepted once, answered again, on the embedded store and on Redis.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
@@ -18,7 +18,7 @@ fn send(api: &Api, key: &str, path: &str, body: &str) -> Answer {
     api.send(Method::POST, path, &headers, body)
 }
 
-/// A key that nobody else uses, because a Redis may be shared.
+/// A new key, because a Redis may be shared.
 fn new_key() -> String {
     uuid::Uuid::now_v7().to_string()
 }
@@ -42,7 +42,7 @@ fn assert_same(first: &Answer, second: &Answer) {
 }
 
 #[test]
-fn the_same_command_is_granted_once_and_answered_the_same() {
+fn the_same_command_is_accepted_once_and_answered_the_same() {
     everywhere(|api| {
         let key = new_key();
         let first = send(&api, &key, ORDERS, ORDER);
@@ -137,8 +137,8 @@ fn a_command_under_way_is_not_begun_twice() {
         }
         assert_eq!(api.records(), 1);
         assert!(answers.iter().all(|(status, _)| [202, 409].contains(status)), "{answers:?}");
-        let granted: Vec<_> = answers.iter().filter_map(|(_, body)| body.as_ref()).collect();
-        assert!(!granted.is_empty() && granted.iter().all(|body| *body == granted[0]));
+        let accepted: Vec<_> = answers.iter().filter_map(|(_, body)| body.as_ref()).collect();
+        assert!(!accepted.is_empty() && accepted.iter().all(|body| *body == accepted[0]));
     });
 }
 
@@ -180,7 +180,7 @@ fn without_its_store_a_key_promises_nothing() {
 
 #[test]
 fn a_store_that_is_silent_is_waited_for_by_all_together() {
-    // It takes connections and never says a word.
+    // It accepts connections and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let api = Api::with_keys_at(&format!("redis://{}/0", silent.local_addr().unwrap()));
     let (note, taken) = mpsc::channel::<TcpStream>();
