@@ -60,8 +60,8 @@ pub(crate) fn run() {
     let mut fixed = None;
     for (what, kind, is_bare) in ASKED {
         let address = if is_bare { bare } else { ours };
-        let full = load(kind, address, server.id(), 0.0);
-        let half = load(kind, address, server.id(), full[0] / 2.0);
+        let full = measure(kind, address, server.id(), 0.0);
+        let half = measure(kind, address, server.id(), full[0] / 2.0);
         let (rate, spent) = *fixed.get_or_insert((full[0], full[2]));
         println!(
             "{what:<46}{:>10.0}{:>8.3}{:>8.1}{:>8.3}{:>9.2}{:>14.2}",
@@ -79,7 +79,7 @@ pub(crate) fn run() {
 }
 
 /// Rate, 99th percentile and time of the server, as a load tool of its own process measures them.
-fn load(kind: &str, address: &str, server: u32, pace: f64) -> Vec<f64> {
+fn measure(kind: &str, address: &str, server: u32, pace: f64) -> Vec<f64> {
     let output = pinned("1", &format!("part:load-{kind}-{address}-{server}-{pace}")).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let numbers: Option<Vec<f64>> = text.trim().split(' ').map(|n| n.parse().ok()).collect();
