@@ -14,7 +14,7 @@ use axum::http::header;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use millrace_platform::http::{finish, openapi, readiness};
+use millrace_platform::http::{finish, openapi, readiness_of};
 use millrace_platform::metrics::{HttpMetrics, MetricsRegistry};
 use millrace_platform::telemetry::chain;
 use utoipa_axum::router::OpenApiRouter;
@@ -52,6 +52,5 @@ async fn index() -> impl IntoResponse {
 
 /// Whether the log would take an append.
 async fn ready(State(commands): State<Arc<Commands>>) -> Response {
-    let reason = commands.log.ping().await.err().map(|error| chain(&error));
-    readiness(reason.as_slice())
+    readiness_of("event log", async { commands.log.ping().await.map_err(|error| chain(&error)) }).await
 }
