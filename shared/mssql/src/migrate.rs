@@ -106,8 +106,8 @@ async fn check_openjson(connection: &mut Connection, url: &MssqlUrl) -> Result<(
     let one = Param::Text("[1]".to_owned());
     match connection.run(sql!("mssql/schema/openjson.sql"), vec![one], TIMEOUT).await {
         Err(error) if error.class() == ErrorClass::Fatal => Err(MssqlError::Unsupported(format!(
-            "{} does not support OPENJSON; it needs SQL Server 2016 or newer and a compatibility level of at least 130, see \
-             ALTER DATABASE … SET COMPATIBILITY_LEVEL ({error})",
+            "{} does not support OPENJSON; it needs SQL Server 2016 or newer and a compatibility level of at least 130: \
+             use ALTER DATABASE … SET COMPATIBILITY_LEVEL ({error})",
             url.name()
         ))),
         result => result.map(drop),
