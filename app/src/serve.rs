@@ -160,7 +160,7 @@ impl<'a> Process<'a> {
         if self.roles.has_sample(self.settings) {
             let events = sample::load(log).await.context("failed to load the sample shop")?;
             if events > 0 {
-                tracing::info!(events, "sample shop loaded");
+                tracing::info!(target: "millrace::app", events, "sample shop loaded");
             }
         }
         let rate = self.settings.event_rate;
@@ -223,7 +223,7 @@ impl<'a> Process<'a> {
             match thread.ended().await {
                 Err(error) if is_alone => Err(error.into()),
                 Err(error) => {
-                    tracing::error!("projector stopped: {:#}", anyhow::Error::from(error));
+                    tracing::error!(target: "millrace::app", "projector stopped: {:#}", anyhow::Error::from(error));
                     Ok(())
                 }
                 Ok(()) => Ok(()),
@@ -254,7 +254,7 @@ impl<'a> Process<'a> {
                 match opened {
                     Some(Err(error)) if is_alone => Err(usage(format!("READ_MODEL: {error}"))),
                     Some(Err(error)) => {
-                        tracing::error!("read side stopped: {error}");
+                        tracing::error!(target: "millrace::app", "read side stopped: {error}");
                         Ok(())
                     }
                     Some(Ok(())) | None => Ok(()),
@@ -297,12 +297,12 @@ impl<'a> Process<'a> {
         while let Some(ended) = self.tasks.join_next().await {
             let ended = ended.context("a task panicked").and_then(|result| result);
             if let Err(error) = ended {
-                tracing::error!("stopping: {error:#}");
+                tracing::error!(target: "millrace::app", "stopping: {error:#}");
                 result = result.and(Err(error));
                 self.stop.cancel();
             }
         }
-        tracing::info!("stopped");
+        tracing::info!(target: "millrace::app", "stopped");
         result
     }
 }

@@ -248,7 +248,7 @@ fn a_missing_topic_is_made_with_the_partitions_that_are_set() {
 }
 
 #[test]
-fn a_store_that_is_away_for_long_costs_no_membership_and_no_letter() {
+fn a_long_outage_of_the_store_costs_no_membership_and_no_letter() {
     let Some(brokers) = brokers() else { return };
     let over = OverKafka::on(Topic::new(&brokers, 3), 3, "max.poll.interval.ms=2000");
     let events = adjustments(0, 100);

@@ -260,7 +260,7 @@ fn a_full_redis_takes_nothing_more_but_lets_letters_go() {
 }
 
 #[test]
-fn a_wrong_password_is_told_and_never_shown() {
+fn a_wrong_password_is_reported_and_never_shown() {
     let Some(redis) = RedisServer::start(&[]) else { return };
     let there = Mirrored::new(redis);
     let () = there.redis.command(&["CONFIG", "SET", "requirepass", "right-one"]);
@@ -301,7 +301,7 @@ fn two_mirrors_that_take_the_list_from_each_other_show_each_letter_once() {
         move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let (mut overtaken, mut done) = (0, 0);
-            // Whoever is overtaken begins again; both have been through to the end three times when this ends.
+            // A mirror that was overtaken starts again. At the end both have finished three times.
             while done < 3 {
                 match runtime.block_on(mirror.catch_up()) {
                     Ok(_) => done += 1,

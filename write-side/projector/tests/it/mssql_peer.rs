@@ -207,7 +207,7 @@ fn a_duplicate_key_is_a_race_once_and_poison_twice() {
 }
 
 #[test]
-fn errors_are_told_apart() {
+fn errors_are_classified() {
     let outcome = |number| {
         let mut store = Store::new(move |_| vec![Reply::error(number, "no")]);
         match store.apply(&one_of_each()).unwrap_err() {
@@ -322,7 +322,7 @@ fn a_server_that_is_gone_is_waited_for_and_found_again() {
 }
 
 #[test]
-fn a_refused_login_is_told_in_the_servers_words_without_the_password() {
+fn a_refused_login_is_reported_in_the_servers_words_without_the_password() {
     let refuse = || {
         vec![Reply::Error {
             number: 18456,
@@ -381,7 +381,7 @@ fn a_migration_lets_one_in_at_a_time_and_runs_what_is_missing() {
 }
 
 #[test]
-fn a_database_that_speaks_an_old_dialect_is_told_of_before_anything_is_changed() {
+fn an_old_compatibility_level_is_reported_before_anything_is_changed() {
     let store = Store::new(|_| vec![Reply::error(319, "Incorrect syntax near the keyword 'with'.")]);
     let refused = store.runtime.block_on(migrate(&url(&store.peer, ""))).unwrap_err().to_string();
     assert!(refused.contains("COMPATIBILITY_LEVEL") && refused.contains("130"), "{refused}");
