@@ -101,8 +101,8 @@ async fn open_created(url: &MssqlUrl) -> Result<Connection, MssqlError> {
 }
 
 async fn check_openjson(connection: &mut Connection, url: &MssqlUrl) -> Result<(), MssqlError> {
-    // A database that was restored from an older server keeps its compatibility level. There OPENJSON fails as an
-    // invalid object name, which does not help a user.
+    // A database that was restored from an older server keeps its compatibility level. There OPENJSON fails with a
+    // syntax error, whose message does not help a user.
     let one = Param::Text("[1]".to_owned());
     match connection.run(sql!("mssql/schema/openjson.sql"), vec![one], TIMEOUT).await {
         Err(error) if error.class() == ErrorClass::Fatal => Err(MssqlError::Unsupported(format!(
