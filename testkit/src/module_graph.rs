@@ -127,7 +127,7 @@ impl Modules {
         if import.is_macro && path.len() < 2 {
             return None;
         }
-        Some(self.definition(path, FOLLOWED_MAX))
+        Some(self.definition(&path, FOLLOWED_MAX))
     }
 
     /// The path from the root of the crate.
@@ -158,7 +158,7 @@ impl Modules {
     }
 
     /// Follows the `use` declarations by which a module passes an item on.
-    fn definition(&self, path: ModulePath, follow_max: usize) -> ModulePath {
+    fn definition(&self, path: &[String], follow_max: usize) -> ModulePath {
         let is_module = |length: &usize| self.0.contains_key(&path[..*length]);
         let length = (0..=path.len()).rev().find(is_module).unwrap_or_default();
         let (module, item) = (path[..length].to_vec(), path.get(length));
@@ -168,7 +168,7 @@ impl Modules {
         match passed_on.and_then(|import| self.absolute(&module, import)) {
             Some(mut source) if follow_max > 0 => {
                 source.extend_from_slice(&path[length + 1..]);
-                self.definition(source, follow_max - 1)
+                self.definition(&source, follow_max - 1)
             }
             _ => module,
         }

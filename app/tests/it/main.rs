@@ -8,6 +8,7 @@ mod crash;
 mod kafka;
 mod letters;
 mod process;
+mod roles;
 mod scarcity;
 mod settings;
 mod shutdown;

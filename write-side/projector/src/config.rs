@@ -43,7 +43,7 @@ impl AdminConfig {
     }
 }
 
-/// What can stand in a header, and is not so short that it is guessed.
+/// A value for a header, long enough that it cannot be guessed.
 fn admin_token(text: &str) -> Result<Secret, InvalidSetting> {
     if (16..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(Secret::new(text));
@@ -68,7 +68,7 @@ pub struct ProjectorConfig {
     #[arg(long, env = "RETRY_MAX_ATTEMPTS", value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100), global = true)]
     pub retry_max_attempts: u32,
 
-    /// Longest wait before the first retry of infrastructure that is away
+    /// Longest wait before the first retry of unavailable infrastructure
     #[arg(long, env = "RETRY_INITIAL_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = duration, global = true)]
     pub retry_initial_interval: Duration,
 
@@ -115,7 +115,7 @@ fn inbox_retention(text: &str) -> Result<InboxRetention, InvalidSetting> {
     }
 }
 
-/// Events in one transaction on SQLite, unless a setting says otherwise: beyond that batches get no faster.
+/// Default on SQLite: larger batches are not faster.
 const BATCH_EVENTS_SQLITE: u32 = 50_000;
 /// The same on SQL Server. A statement that holds 5,000 locks trades them for one on the whole table, and a row takes a lock
 /// in each of its table's indexes.
