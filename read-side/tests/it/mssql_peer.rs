@@ -422,7 +422,7 @@ async fn an_unusable_server_is_a_start_up_error_in_one_line() {
     };
     let peer = TdsPeer::setup().logins(login_failed).start(|_| Vec::new());
     assert!(refusal(&peer).contains("Login failed for user 'sa'."));
-    for (version, part) in [(0, "millrace migrate"), (1_000, "newer program")] {
+    for (version, part) in [(0, "millrace migrate"), (1_000, "newer millrace")] {
         let peer =
             TdsPeer::start(move |_| vec![Reply::rows([("version", Kind::Int)], [vec![version.into()]])]);
         let message = refusal(&peer);

@@ -25,7 +25,7 @@ fn an_unusable_database_is_a_start_up_error() {
 
     empty.pragma_update(None, "user_version", 1000).unwrap();
     let new = refusal();
-    assert!(new.contains("version 1000") && new.contains("newer program"), "{new}");
+    assert!(new.contains("version 1000") && new.contains("newer millrace"), "{new}");
 
     drop(empty);
     std::fs::write(&path, "not a database, but longer than the header of one".repeat(20)).unwrap();
