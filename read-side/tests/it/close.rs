@@ -75,7 +75,7 @@ async fn the_code_of_the_server_arrives_also_if_the_client_goes_on_sending() {
     ] {
         let mut client = Client::connected(&address).await;
         client.send_json(&first).await;
-        for _ in 0..1_000 {
+        for _ in 0..100 {
             // The server can have closed the connection by now.
             let _closed = client.0.feed(Message::text(r#"{"type":"ping"}"#)).await;
         }
@@ -128,10 +128,13 @@ async fn raw_close_code(address: &str, headers: &str) -> u16 {
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut received = Vec::new();
-    tokio::time::timeout(DEADLINE, stream.read_to_end(&mut received)).await.unwrap().unwrap();
-    let end = received.windows(4).position(|part| part == b"\r\n\r\n").unwrap() + 4;
+    while !received.ends_with(b"\r\n\r\n") {
+        received.push(tokio::time::timeout(DEADLINE, stream.read_u8()).await.unwrap().unwrap());
+    }
     assert!(received.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&received));
-    // FIN and opcode 8, the length, the code.
-    assert_eq!(received[end], 0x88);
-    u16::from_be_bytes([received[end + 2], received[end + 3]])
+    // FIN and opcode 8, then the length.
+    let mut frame_header = [0; 2];
+    tokio::time::timeout(DEADLINE, stream.read_exact(&mut frame_header)).await.unwrap().unwrap();
+    assert_eq!(frame_header[0], 0x88);
+    stream.read_u16().await.unwrap()
 }

@@ -33,7 +33,7 @@ fn assert_answer(name: &str, request: &str, answer: &Answer) {
         Some(format!("{name}: {value}\n"))
     });
     let headers: String = headers.collect();
-    let text = format!("{request}\n\n{}\n{headers}\n{}", answer.status, indent(answer.text()));
+    let text = format!("{request}\n\n{}\n{headers}\n{}", answer.status.as_u16(), indent(answer.text()));
     insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(name, text);
     });

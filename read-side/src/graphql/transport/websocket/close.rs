@@ -9,7 +9,9 @@ use tokio::time::{sleep, timeout};
 use tungstenite::Error;
 
 /// Longest wait for the client's Close frame.
-const ANSWER_MAX: Duration = Duration::from_secs(1);
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// Time for the client to receive the Close frame where its answer cannot be read.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Why the server closes a socket.
 #[derive(Debug)]
@@ -52,11 +54,11 @@ pub(super) async fn start(mut socket: WebSocket, close: Close, send_time: Durati
         return;
     }
     // A connection that is closed with unread data is reset, and the reset can overtake the Close frame. So read what
-    // the client sends until its Close frame; where reading is impossible, at least give it time to receive ours.
+    // the client sends until its Close frame; where that is impossible, give it time to receive the server's.
     if close.can_read {
         let drained = async { while let Some(Ok(_)) = socket.recv().await {} };
-        let _silent = timeout(ANSWER_MAX, drained).await;
+        let _unanswered = timeout(ANSWER_MAX, drained).await;
     } else {
-        sleep(ANSWER_MAX).await;
+        sleep(LINGER).await;
     }
 }
