@@ -10,8 +10,8 @@ use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
 use millrace_platform::change_feed::ChangeFeed;
-use millrace_platform::http::openapi::{self, Described};
-use millrace_platform::http::{finish, page, readiness_of};
+use millrace_platform::http::openapi::{self, RouteDescription};
+use millrace_platform::http::{page, readiness_of, with_common_routes};
 use millrace_platform::metrics::{HttpMetrics, MetricsRegistry};
 use millrace_platform::telemetry::chain;
 use serde_json::json;
@@ -46,7 +46,7 @@ pub fn router(
         .route_layer(middleware::from_fn_with_state(consistency, read_your_writes));
     let views = access::guard(views, config.read_tokens_file.as_ref());
     let pages = graphql::pages(&config.graphql).merge(openapi::routes(&document));
-    finish(base.merge(views).merge(pages), registry, http)
+    with_common_routes(base.merge(views).merge(pages), registry, http)
 }
 
 /// The OpenAPI document of GraphQL, which has a schema of its own, and of the routes of every service.
@@ -60,14 +60,14 @@ fn document() -> openapi::OpenApi {
     openapi::describe(
         &mut document,
         [
-            Described::post("/graphql", "graphql", operation, 200, "Execute a GraphQL operation"),
-            Described::get(
+            RouteDescription::post("/graphql", "graphql", operation, 200, "Execute a GraphQL operation"),
+            RouteDescription::get(
                 "/graphql",
                 "graphql",
                 "application/json",
                 "Execute a GraphQL query; browsers receive an editor",
             ),
-            Described::get(
+            RouteDescription::get(
                 "/graphql/schema",
                 "graphql",
                 "text/plain",

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millrace_domain::change::Changes;
 use millrace_domain::id::{OrderId, Sku, UserId};
-use millrace_platform::change_feed::{ChangeFeed, Heard, Listener};
+use millrace_platform::change_feed::{ChangeFeed, FeedMessage, Subscriber};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -91,17 +91,17 @@ impl Watchers {
         if !queues.is_receiving {
             queues.is_receiving = true;
             // Subscribe to the feed here, not in the task: changes from now on must be received.
-            tokio::spawn(self.clone().receive(self.0.feed.listen()));
+            tokio::spawn(self.clone().receive(self.0.feed.subscribe()));
         }
         drop(queues);
         Watch { topic, number, notices, watchers: self.clone() }
     }
 
     /// Distributes the feed until there are no watchers or the feed is closed.
-    async fn receive(self, mut listener: Listener) {
+    async fn receive(self, mut subscriber: Subscriber) {
         loop {
-            match listener.next().await {
-                Some(Heard::Changes(changes)) if !changes.truncated => self.distribute(&changes).await,
+            match subscriber.next().await {
+                Some(FeedMessage::Changes(changes)) if !changes.truncated => self.distribute(&changes).await,
                 Some(_) => self.queues().notify_all(),
                 None => return,
             }

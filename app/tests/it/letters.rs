@@ -26,22 +26,22 @@ fn letters_stand_in_redis_as_soon_as_redis_is_there() {
     assert!(said.contains("Redis"), "{said}");
     let (status, _) = server.client.get(&format!("{}/ready", server.commands)).unwrap();
     assert_eq!(status, 200, "nothing else waits for Redis");
-    redis.start_again();
+    redis.restart();
     let shown = |count: i64| {
         until(&format!("{count} letters are shown"), || {
-            (redis.ask::<i64>(&["LLEN", "letters"]) == count).then_some(())
+            (redis.command::<i64>(&["LLEN", "letters"]) == count).then_some(())
         });
     };
     shown(7);
     server.process.logged("dead letters are mirrored again");
     home.beside(&server, &["dead-letters", "discard", "--reason", "unknown-type"]).ok();
     shown(6);
-    let () = redis.ask(&["FLUSHALL"]);
+    let () = redis.command(&["FLUSHALL"]);
     shown(6);
     let mut rebuild = home.command(&["dead-letters", "mirror", "--rebuild"]);
     let rebuilt = Process::start(rebuild.env("REDIS_URL", &url).env("DLQ_LIST", "letters")).finish();
     assert_eq!(rebuilt.ok(), "the list letters shows 6 letters");
-    assert_eq!(redis.ask::<i64>(&["LLEN", "letters"]), 6);
+    assert_eq!(redis.command::<i64>(&["LLEN", "letters"]), 6);
     server.process.signal("TERM");
     assert_eq!(server.process.finish().code, Some(0));
     let discard = |reason: &str, url: &str| {
@@ -49,7 +49,7 @@ fn letters_stand_in_redis_as_soon_as_redis_is_there() {
         Process::start(discard.env("REDIS_URL", url).env("DLQ_LIST", "letters")).finish()
     };
     assert_eq!(discard("missing-field", &url).ok(), "1 letters discarded");
-    assert_eq!(redis.ask::<i64>(&["LLEN", "letters"]), 5, "no write side is there to do it");
+    assert_eq!(redis.command::<i64>(&["LLEN", "letters"]), 5, "no write side is there to do it");
     let away = discard("invalid-field", "redis://127.0.0.1:1");
     assert_eq!(away.ok(), "2 letters discarded");
     assert!(away.stderr.contains("the list letters shows it later"), "{away:?}");
@@ -130,7 +130,7 @@ fn a_mirror_that_is_killed_again_and_again_shows_each_letter_once() {
         let mut command = home.command(&["dead-letters", "mirror"]);
         Process::start(command.env("REDIS_URL", redis.url()))
     };
-    let length = || redis.ask::<i64>(&["LLEN", "dlq"]);
+    let length = || redis.command::<i64>(&["LLEN", "dlq"]);
     for _ in 0..8 {
         let before = length();
         let mut process = mirror();
@@ -139,7 +139,7 @@ fn a_mirror_that_is_killed_again_and_again_shows_each_letter_once() {
         process.kill();
     }
     assert_eq!(mirror().finish().ok(), "the list dlq shows 1050 letters");
-    let shown: Vec<String> = redis.ask(&["LRANGE", "dlq", "0", "-1"]);
+    let shown: Vec<String> = redis.command(&["LRANGE", "dlq", "0", "-1"]);
     let listed = home.beside(&server, &["dead-letters", "list", "--json", "--limit", "10000"]);
     assert!(listed.ok().lines().eq(shown.iter()), "each letter once, newest first");
 }

@@ -181,7 +181,7 @@ fn no_secret_is_ever_said() {
             said.push_str(&server.client.get(&format!("{url}{path}")).unwrap().1);
         }
     }
-    server.process.logged("no broker to ask for the topic");
+    server.process.logged("no Kafka broker available");
     server.process.signal("TERM");
     let ended = server.process.finish();
     said.extend([ended.stdout, ended.stderr]);
@@ -261,5 +261,5 @@ fn a_log_that_does_not_belong_to_the_tables_is_refused() {
     }
     let ended = Process::start(home.command(&[]).env("SAMPLE", "off")).finish();
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("do not belong together"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("does not belong to this log"), "{}", ended.stderr);
 }

@@ -9,7 +9,7 @@ use millrace_domain::Timestamp;
 use millrace_domain::id::UserId;
 use millrace_domain::text::OrderStatus;
 use millrace_platform::http::json;
-use millrace_platform::http::openapi::Refusals;
+use millrace_platform::http::openapi::CommonProblems;
 use millrace_platform::problem::Problem;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -59,7 +59,7 @@ pub(super) struct OrdersParameters {
 
 /// All users, newest first
 #[utoipa::path(get, path = "/users", tag = "users", params(UsersParameters),
-    responses((status = 200, body = UsersPage), Refusals))]
+    responses((status = 200, body = UsersPage), CommonProblems))]
 pub(super) async fn users(
     State(read_model): State<ReadModel>,
     uri: Uri,
@@ -76,7 +76,7 @@ pub(super) async fn users(
 
 /// All orders, newest first
 #[utoipa::path(get, path = "/orders", tag = "orders", params(OrdersParameters),
-    responses((status = 200, body = OrdersPage), Refusals))]
+    responses((status = 200, body = OrdersPage), CommonProblems))]
 pub(super) async fn orders(
     State(read_model): State<ReadModel>,
     uri: Uri,
@@ -90,7 +90,7 @@ pub(super) async fn orders(
 /// The orders of a user, newest first
 #[utoipa::path(get, path = "/users/{id}/orders", tag = "users",
     params(("id" = String, Path, description = "Id of the user", pattern = "^[A-Za-z0-9._:@-]{1,64}$"), OrdersParameters),
-    responses((status = 200, body = OrdersPage), Refusals))]
+    responses((status = 200, body = OrdersPage), CommonProblems))]
 pub(super) async fn orders_of_user(
     State(read_model): State<ReadModel>,
     uri: Uri,

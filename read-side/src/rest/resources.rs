@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use millrace_domain::id::{OrderId, Sku, UserId};
 use millrace_platform::http::json;
-use millrace_platform::http::openapi::Refusals;
+use millrace_platform::http::openapi::CommonProblems;
 use millrace_platform::problem::Problem;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -22,7 +22,7 @@ const RECENT_USERS: u32 = 5;
 
 /// A user and their latest five orders, each with its payment
 #[utoipa::path(get, path = "/users/{id}", tag = "users", params(("id" = String, Path, description = "Id of the user", pattern = "^[A-Za-z0-9._:@-]{1,64}$")),
-    responses((status = 200, body = UserWithOrders), Refusals))]
+    responses((status = 200, body = UserWithOrders), CommonProblems))]
 pub(super) async fn user(
     State(read_model): State<ReadModel>,
     id: Result<Path<String>, PathRejection>,
@@ -37,7 +37,7 @@ pub(super) async fn user(
 
 /// An order and its payment
 #[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = String, Path, description = "Id of the order", pattern = "^[A-Za-z0-9._:@-]{1,64}$")),
-    responses((status = 200, body = OrderAndPayment), Refusals))]
+    responses((status = 200, body = OrderAndPayment), CommonProblems))]
 pub(super) async fn order(
     State(read_model): State<ReadModel>,
     id: Result<Path<String>, PathRejection>,
@@ -61,7 +61,7 @@ pub(super) struct RecentUsers {
 
 /// The users created last, newest first
 #[utoipa::path(get, path = "/users/recent", tag = "users", params(RecentUsers),
-    responses((status = 200, body = Users), Refusals))]
+    responses((status = 200, body = Users), CommonProblems))]
 pub(super) async fn recent_users(
     State(read_model): State<ReadModel>,
     parameters: Result<Query<RecentUsers>, QueryRejection>,
@@ -74,7 +74,7 @@ pub(super) async fn recent_users(
 
 /// The stock of one SKU
 #[utoipa::path(get, path = "/inventory/{sku}", tag = "inventory", params(("sku" = String, Path, description = "Stock keeping unit", pattern = "^[A-Za-z0-9._:@-]{1,64}$")),
-    responses((status = 200, body = Stock), Refusals))]
+    responses((status = 200, body = Stock), CommonProblems))]
 pub(super) async fn inventory_item(
     State(read_model): State<ReadModel>,
     sku: Result<Path<String>, PathRejection>,

@@ -1,7 +1,7 @@
 //! The closing handshake of WebSockets: the client receives a code in every case, never 1006.
 
 use async_graphql::futures_util::{SinkExt, StreamExt};
-use millrace_platform::http::Stopping;
+use millrace_platform::http::ShutdownToken;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -89,7 +89,7 @@ async fn the_code_of_the_server_arrives_also_if_the_client_goes_on_sending() {
 async fn a_shutdown_closes_with_1001() {
     let read_side = ReadSide::seeded();
     let shutdown = CancellationToken::new();
-    let address = read_side.serve_until(Stopping(shutdown.clone())).await;
+    let address = read_side.serve_until(ShutdownToken(shutdown.clone())).await;
     let mut client = Client::acknowledged(&address).await;
     shutdown.cancel();
     assert_eq!(client.closed().await, 1001);

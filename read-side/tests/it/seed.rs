@@ -8,7 +8,7 @@ use axum::response::Response;
 use axum::{Extension, Router};
 use millrace_mssql::ReadModelUrl;
 use millrace_platform::change_feed::ChangeFeed;
-use millrace_platform::http::Stopping;
+use millrace_platform::http::ShutdownToken;
 use millrace_platform::metrics::{HttpMetrics, MetricsRegistry, StoreMetrics};
 use millrace_platform::sqlite::{READ_MODEL_SCHEMA, Synchronous, migrate, open_writer};
 use millrace_read_side::config::GraphqlConfig;
@@ -93,10 +93,10 @@ impl ReadSide {
     }
 
     /// Like [`ReadSide::serve`], with requests that know the end of the process.
-    pub(crate) async fn serve_until(&self, stopping: Stopping) -> String {
+    pub(crate) async fn serve_until(&self, shutdown: ShutdownToken) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let router = self.router.clone().layer(Extension(stopping));
+        let router = self.router.clone().layer(Extension(shutdown));
         tokio::spawn(axum::serve(listener, router).into_future());
         address
     }

@@ -19,7 +19,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
-use millrace_platform::http::{Stopping, read_body};
+use millrace_platform::http::{ShutdownToken, read_body};
 use millrace_platform::problem::Problem;
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -72,8 +72,8 @@ pub(crate) fn routes(executor: Executor, consistency: Consistency, config: &Grap
 }
 
 /// Cancelled when the process shuts down.
-fn shutdown(stopping: Option<&Stopping>) -> CancellationToken {
-    stopping.map(|stopping| stopping.0.clone()).unwrap_or_default()
+fn cancellation(token: Option<&ShutdownToken>) -> CancellationToken {
+    token.map(|token| token.0.clone()).unwrap_or_default()
 }
 
 async fn by_post(State(endpoint): State<Endpoint>, request: Request) -> Result<Response, Problem> {
@@ -81,7 +81,7 @@ async fn by_post(State(endpoint): State<Endpoint>, request: Request) -> Result<R
     if !is_json(request.headers()) {
         return Err(unsupported_media_type());
     }
-    let shutdown = shutdown(request.extensions().get());
+    let shutdown = cancellation(request.extensions().get());
     let body = read_body(request, endpoint.bytes_max).await?;
     // serde would accept a list as the parameters in their order.
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
@@ -95,13 +95,13 @@ async fn by_post(State(endpoint): State<Endpoint>, request: Request) -> Result<R
 async fn by_get(
     State(endpoint): State<Endpoint>,
     headers: HeaderMap,
-    stopping: Option<Extension<Stopping>>,
+    shutdown: Option<Extension<ShutdownToken>>,
     unauthenticated: Option<Extension<Unauthenticated>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     protocol: Result<GraphQLProtocol, StatusCode>,
     parameters: Result<Query<Parameters<String, String>>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let shutdown = shutdown(stopping.as_deref());
+    let shutdown = cancellation(shutdown.as_deref());
     if let Ok(upgrade) = upgrade {
         endpoint.websockets.check_origin(&headers)?;
         let permit = endpoint.acquire_socket()?;
