@@ -16,9 +16,9 @@ use millrace_projector::dead_letter::{
 };
 use millrace_projector::metrics::MirrorMetrics;
 
-use crate::answer::say;
 use crate::cli::Settings;
 use crate::cli::letters::LettersCommand;
+use crate::output::print_line;
 use crate::produce::progress_bar;
 use crate::usage;
 
@@ -46,7 +46,7 @@ pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result
         }
         LettersCommand::Stats { filter, json } => stats(&letters, &filter, json).await,
         LettersCommand::Show { id } => {
-            Ok(say(visible_json(&serde_json::to_string_pretty(&find(&letters, &topic, &id).await?)?))?)
+            Ok(print_line(visible_json(&serde_json::to_string_pretty(&find(&letters, &topic, &id).await?)?))?)
         }
         LettersCommand::Redrive(arguments) => redrive::run(settings, &letters, &topic, &arguments).await,
         LettersCommand::Discard { ids, filter } => discard(&letters, &topic, &ids, &filter).await,
@@ -81,14 +81,14 @@ async fn list(
 ) -> anyhow::Result<()> {
     let page = letters.page(filter, limit, offset).await?;
     for letter in &page {
-        say(if json { visible_json(&serde_json::to_string(letter)?) } else { line(letter) })?;
+        print_line(if json { visible_json(&serde_json::to_string(letter)?) } else { line(letter) })?;
     }
     if json {
         return Ok(());
     }
     let (shown, all) = (u64::from(offset) + page.len() as u64, letters.depth(filter).await?);
     match page.len() {
-        0 if all == 0 => say(NONE)?,
+        0 if all == 0 => print_line(NONE)?,
         _ if shown < all => hint(&format!("{all} in all; --offset {shown} shows more, stats counts them")),
         _ => {}
     }
@@ -104,10 +104,10 @@ fn hint(text: &str) {
 async fn stats(letters: &DeadLetters, filter: &LetterFilter, json: bool) -> anyhow::Result<()> {
     let groups = letters.groups(filter).await?;
     for group in &groups {
-        say(if json { visible_json(&serde_json::to_string(group)?) } else { group_line(group) })?;
+        print_line(if json { visible_json(&serde_json::to_string(group)?) } else { group_line(group) })?;
     }
     if groups.is_empty() && !json {
-        say(NONE)?;
+        print_line(NONE)?;
     }
     Ok(())
 }
@@ -128,7 +128,7 @@ async fn discard(
             for id in ids {
                 let letter = find(letters, topic, id).await?;
                 letters.close(&[letter.id()], Resolution::Discarded).await?;
-                say(format_args!("{id} discarded"))?;
+                print_line(format_args!("{id} discarded"))?;
             }
             Ok(())
         }
@@ -139,7 +139,7 @@ async fn discard_matching(letters: &DeadLetters, filter: &LetterFilter) -> anyho
     let bar = progress_bar(Some(letters.depth(filter).await?), "{wide_bar} {pos}/{len} letters {per_sec}");
     let result = letters.discard_all_matching(filter, DISCARD_SLICE, |discarded| bar.inc(discarded)).await;
     bar.finish_and_clear();
-    say(format_args!("{} letters discarded", bar.position()))?;
+    print_line(format_args!("{} letters discarded", bar.position()))?;
     Ok(result?)
 }
 
@@ -160,7 +160,7 @@ async fn mirror(settings: &Settings, letters: DeadLetters, rebuild: bool) -> any
     let shown = tokio::select! { shown = work => shown, () = watch => unreachable!("it watches for ever") };
     bar.finish_and_clear();
     let shown = shown.map_err(|error| anyhow::anyhow!("{}", chain(&error)))?;
-    Ok(say(format_args!("the list {} shows {shown} letters", settings.dlq_list))?)
+    Ok(print_line(format_args!("the list {} shows {shown} letters", settings.dlq_list))?)
 }
 
 async fn open(url: &ReadModelUrl) -> anyhow::Result<DeadLetters> {

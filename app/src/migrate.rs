@@ -6,8 +6,8 @@ use millrace_mssql::{Pool, ReadModelUrl};
 use millrace_platform::telemetry::chain;
 use millrace_projector::projection::Projection;
 
-use crate::answer::say;
 use crate::cli::Settings;
+use crate::output::print_line;
 use crate::usage;
 
 /// Between two tries to reach a server that is not there yet.
@@ -23,8 +23,8 @@ pub async fn run(settings: &Settings) -> anyhow::Result<()> {
     let (_projection, steps) =
         Projection::open(&url).map_err(|error| usage(format!("{}: {}", url.name(), chain(&error))))?;
     match steps {
-        0 => say(format_args!("{}: up to date", url.name()))?,
-        steps => say(format_args!("{}: {steps} migration step(s) run", url.name()))?,
+        0 => print_line(format_args!("{}: up to date", url.name()))?,
+        steps => print_line(format_args!("{}: {steps} migration step(s) run", url.name()))?,
     }
     Ok(())
 }

@@ -14,8 +14,8 @@ use millrace_event_log::{DEFAULT_TOPIC, EventLog, EventLogUrl, LogError};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::answer::say;
 use crate::cli::{ProduceArgs, Settings};
+use crate::output::print_line;
 use crate::simulator::Simulator;
 use crate::{sample, usage};
 
@@ -148,9 +148,9 @@ async fn send_file(target: &Target, path: &Path, stop: &CancellationToken) -> an
         bar.set_message(format!("{events} events"));
     }
     bar.finish_and_clear();
-    say(format_args!("{events} events sent"))?;
+    print_line(format_args!("{events} events sent"))?;
     if undecodable > 0 {
-        say(format_args!(
+        print_line(format_args!(
             "{undecodable} of them are no events and become dead letters; see `millrace dead-letters list`"
         ))?;
     }
@@ -191,7 +191,7 @@ async fn send_made_up(
         }
     }
     bar.finish_and_clear();
-    say(format_args!("{} events sent", pace.sent))?;
+    print_line(format_args!("{} events sent", pace.sent))?;
     Ok(())
 }
 

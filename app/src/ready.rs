@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 
-use crate::answer::say;
+use crate::output::print_line;
 
 /// Runs `millrace ready`.
 ///
@@ -13,5 +13,5 @@ pub async fn run(url: &str) -> anyhow::Result<()> {
     let status = answer.status();
     let body = answer.text().await?;
     anyhow::ensure!(status.is_success(), "{url} is not ready: {body}");
-    Ok(say(body)?)
+    Ok(print_line(body)?)
 }

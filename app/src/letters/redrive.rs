@@ -8,9 +8,9 @@ use millrace_projector::dead_letter::{DeadLetters, LetterFilter, redrive, redriv
 use serde_json::{Value, json};
 
 use super::{find, line};
-use crate::answer::say;
 use crate::cli::Settings;
 use crate::cli::letters::RedriveArgs;
+use crate::output::print_line;
 use crate::usage;
 
 /// Letters in one request to the write side, at most.
@@ -50,12 +50,12 @@ async fn named(
         found.push(find(letters, topic, id).await?);
     }
     if dry_run {
-        return Ok(found.iter().try_for_each(|letter| say(line(letter)))?);
+        return Ok(found.iter().try_for_each(|letter| print_line(line(letter)))?);
     }
     match open_log(settings) {
         Ok(log) => {
             for redriven in redrive(letters, &log, &found).await? {
-                say(format_args!("{} redriven to {}", redriven.id.position, redriven.position))?;
+                print_line(format_args!("{} redriven to {}", redriven.id.position, redriven.position))?;
             }
         }
         Err(owned) => {
@@ -65,7 +65,7 @@ async fn named(
                     owner.replay(&json!({ "ids": ids, "max_messages": REQUEST_LETTERS_MAX })).await?;
                 for letter in answer["redriven"].as_array().into_iter().flatten() {
                     let text = |name: &str| letter[name].as_str().unwrap_or_default();
-                    say(format_args!("{} redriven to {}", text("id"), text("position")))?;
+                    print_line(format_args!("{} redriven to {}", text("id"), text("position")))?;
                 }
             }
         }
@@ -78,10 +78,10 @@ async fn tell(letters: &DeadLetters, filter: &LetterFilter, max: u32) -> anyhow:
     let mut told = 0;
     loop {
         let page = letters.page(filter, (max - told).min(100), told).await?;
-        page.iter().try_for_each(|letter| say(line(letter)))?;
+        page.iter().try_for_each(|letter| print_line(line(letter)))?;
         told += u32::try_from(page.len())?;
         if page.is_empty() {
-            return Ok(say(format_args!("{told} letters would be redriven"))?);
+            return Ok(print_line(format_args!("{told} letters would be redriven"))?);
         }
     }
 }
@@ -103,7 +103,7 @@ async fn matching(
     };
     let sent = bar.position();
     bar.finish_and_clear();
-    say(format_args!("{sent} letters redriven"))?;
+    print_line(format_args!("{sent} letters redriven"))?;
     result
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Target;
-use crate::answer::say;
+use crate::output::print_line;
 use crate::simulator::Simulator;
 
 const MENU: &str = "\n1 create user   2 place order   3 settle payment   4 adjust inventory   5 generate sample events   0 exit";
@@ -77,7 +77,7 @@ pub(super) async fn run(target: &Target, stop: &CancellationToken) -> anyhow::Re
     let mut lines = Lines::of_stdin(stop);
     let mut simulator = Simulator::new(rand::random());
     loop {
-        say(MENU)?;
+        print_line(MENU)?;
         let Some(choice) = lines.ask(">").await? else { return Ok(()) };
         let asked = match choice.as_str() {
             "0" => return Ok(()),
@@ -87,7 +87,7 @@ pub(super) async fn run(target: &Target, stop: &CancellationToken) -> anyhow::Re
             "4" => fill_in(&mut lines, ADJUSTMENT, command::adjust_inventory).await?,
             "5" => Some((0..SAMPLE_EVENTS).map(|_| simulator.next_event()).collect()),
             _ => {
-                say("choose a number from 0 to 5")?;
+                print_line("choose a number from 0 to 5")?;
                 continue;
             }
         };
@@ -96,7 +96,7 @@ pub(super) async fn run(target: &Target, stop: &CancellationToken) -> anyhow::Re
         target.send(&sent, stop).await?;
         for event in &events {
             let (kind, key) = (event.event.event_type().as_str(), event.event.partition_key());
-            say(format_args!("sent {kind} {key}, event {}", event.event_id))?;
+            print_line(format_args!("sent {kind} {key}, event {}", event.event_id))?;
         }
     }
 }
@@ -120,7 +120,7 @@ async fn fill_in(
         let correlation_id = CorrelationId::parse(&format!("menu-{}", Timestamp::now().micros()))?;
         match parse(&body, &Context { now: Timestamp::now(), correlation_id, seed: None }) {
             Ok(event) => return Ok(Some(vec![event])),
-            Err(error) => say(format_args!("  {error}; once more:"))?,
+            Err(error) => print_line(format_args!("  {error}; once more:"))?,
         }
     }
 }
