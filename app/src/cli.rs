@@ -181,14 +181,14 @@ fn footer(path: &[&str], settings: &[Arg]) -> String {
     let ids = settings.iter().map(|setting| setting.get_id().as_str());
     let (shown, hidden): (Vec<_>, Vec<_>) =
         ids.filter(|id| readers::reads(path, id)).partition(|id| readers::is_basic(path, id));
-    let list = match path {
-        [] => "`millrace settings` lists them all with variables and defaults; COMMAND --help shows those of a command."
+    let list = match (path, hidden.len()) {
+        ([], _) => "`millrace settings` lists them all with variables and defaults; COMMAND --help shows those of a command."
             .to_owned(),
-        [..] if shown.is_empty() => return String::new(),
-        [command, ..] => format!(
-            "`millrace settings {command}` lists them all ({} more) with variables and defaults.",
-            hidden.len()
-        ),
+        _ if shown.is_empty() => return String::new(),
+        ([command, ..], 0) => format!("`millrace settings {command}` lists them with variables and defaults."),
+        ([command, ..], more) => {
+            format!("`millrace settings {command}` lists them all ({more} more) with variables and defaults.")
+        }
     };
     format!(
         "A setting is an argument, an environment variable or a line of .env: --log-level is LOG_LEVEL.\n{list}"

@@ -138,7 +138,7 @@ async fn discard_matching(letters: &DeadLetters, filter: &LetterFilter) -> anyho
     let bar = progress_bar(Some(letters.depth(filter).await?), "{wide_bar} {pos}/{len} letters {per_sec}");
     let result = letters.discard_all_matching(filter, DISCARD_SLICE, |discarded| bar.inc(discarded)).await;
     bar.finish_and_clear();
-    print_line(format_args!("{} letters discarded", bar.position()))?;
+    print_line(format_args!("{} discarded", counted(bar.position())))?;
     Ok(result?)
 }
 
@@ -162,7 +162,7 @@ async fn mirror(settings: &Settings, letters: DeadLetters, rebuild: bool) -> any
     };
     bar.finish_and_clear();
     let count = result.map_err(|error| anyhow::anyhow!("{}", chain(&error)))?;
-    Ok(print_line(format_args!("list {}: {count} letters", settings.dlq_list))?)
+    Ok(print_line(format_args!("list {}: {}", settings.dlq_list, counted(count)))?)
 }
 
 async fn open(url: &ReadModelUrl) -> anyhow::Result<DeadLetters> {
@@ -177,6 +177,13 @@ async fn find(letters: &DeadLetters, topic: &str, id: &str) -> anyhow::Result<De
     letter.with_context(|| {
         format!("open dead letter {id} not found; `millrace dead-letters list` lists the open ones")
     })
+}
+
+fn counted(letters: u64) -> String {
+    match letters {
+        1 => "1 letter".to_owned(),
+        count => format!("{count} letters"),
+    }
 }
 
 fn line(letter: &DeadLetter) -> String {

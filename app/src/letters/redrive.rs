@@ -8,7 +8,7 @@ use millrace_event_log::EventLog;
 use millrace_projector::dead_letter::{DeadLetters, LetterFilter, redrive, redrive_matching};
 use serde_json::{Value, json};
 
-use super::{find, line};
+use super::{counted, find, line};
 use crate::cli::Settings;
 use crate::cli::letters::RedriveArgs;
 use crate::output::print_line;
@@ -82,7 +82,7 @@ async fn dry_run(letters: &DeadLetters, filter: &LetterFilter, max: u32) -> anyh
         page.iter().try_for_each(|letter| print_line(line(letter)))?;
         count += u32::try_from(page.len())?;
         if page.is_empty() {
-            return Ok(print_line(format_args!("{count} letters would be redriven"))?);
+            return Ok(print_line(format_args!("{} would be redriven", counted(count.into())))?);
         }
     }
 }
@@ -104,7 +104,7 @@ async fn by_filter(
     };
     let sent = bar.position();
     bar.finish_and_clear();
-    print_line(format_args!("{sent} letters redriven"))?;
+    print_line(format_args!("{} redriven", counted(sent)))?;
     result
 }
 
