@@ -10,7 +10,7 @@ use axum::routing::get;
 use millrace_platform::change_feed::ChangeFeed;
 use millrace_platform::http::openapi::{self, Described};
 pub(crate) use millrace_platform::http::page;
-use millrace_platform::http::{finish, readiness};
+use millrace_platform::http::{finish, readiness_of};
 use millrace_platform::metrics::{HttpMetrics, MetricsRegistry};
 use millrace_platform::telemetry::chain;
 use serde_json::json;
@@ -19,7 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::ReadConfig;
 use crate::consistency::{Consistency, read_your_writes};
-use crate::read_model::ReadModel;
+use crate::read_model::{ReadError, ReadModel};
 use crate::watchers::Watchers;
 use crate::{access, graphql, rest};
 
@@ -79,11 +79,6 @@ fn document() -> openapi::OpenApi {
 }
 
 async fn ready(State(read_model): State<ReadModel>) -> Response {
-    match read_model.ping().await {
-        Ok(()) => readiness(&[]),
-        Err(error) => {
-            error.log();
-            readiness(&[chain(&error)])
-        }
-    }
+    let ping = async { read_model.ping().await.inspect_err(ReadError::log).map_err(|error| chain(&error)) };
+    readiness_of("read model", ping).await
 }

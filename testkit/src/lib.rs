@@ -6,6 +6,7 @@ pub mod graphql;
 pub mod http;
 pub mod kafka;
 pub mod log_file;
+pub mod module_graph;
 pub mod oracle;
 pub mod proxy;
 pub mod redis;

@@ -1,7 +1,7 @@
 //! A load tool: connections that ask, wait for the answer, and ask again; as fast as they can, or at a pace.
 //!
 //! It does little besides, so that on a core of its own it is the server that limits. What the server's own threads
-//! spent on it is counted as well: that says more than the rate when something else wants the cores.
+//! spent on it is counted as well: which is more telling than the rate when other work needs the cores.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ const CONNECTIONS: u64 = 32;
 const WARM_UP: Duration = Duration::from_secs(1);
 const MEASURED: Duration = Duration::from_secs(5);
 
-/// What is asked for, by a random number.
+/// A request, chosen by a random number.
 pub(crate) type Request = fn(u64) -> String;
 
 /// What came of it.
@@ -73,7 +73,7 @@ async fn ask(connection: Connection) -> Vec<f64> {
     stream.set_nodelay(true).unwrap();
     let mut times_ms = Vec::new();
     let mut answer = vec![0; 64 * 1024];
-    // A linear congruential generator: another thing is asked for each time.
+    // A linear congruential generator, so that each request differs.
     let mut random = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let share = u32::try_from(number).unwrap();
     let mut due =

@@ -1,7 +1,7 @@
 //! REST and GraphQL over 100,000 users and 500,000 orders, beside a route that answers as many bytes from memory.
 //!
 //! What everything is compared with is a bare `axum::serve`, without limits, time-outs, metrics or headers of ours; the
-//! same route served as ours are tells what those cost. Server and load tool have a core each (by `taskset`).
+//! same route behind our server shows their cost. Server and load tool have a core each (by `taskset`).
 
 use std::future::IntoFuture;
 use std::io::{BufRead, BufReader};
@@ -31,7 +31,7 @@ const ORDERS: u64 = 500_000;
 const ANSWER_BYTES: usize = 1_640;
 const BATCH_EVENTS: usize = 50_000;
 
-/// What is asked for: a name for people, the part of this program that asks, and whether of the bare server.
+/// A request: its name in the report, its name as an argument of this program, whether it goes to the bare server.
 const ASKED: [(&str, &str, bool); 6] = [
     ("static route of a bare axum::serve", "static", true),
     ("static route beside ours, served as they are", "static", false),
@@ -60,8 +60,8 @@ pub(crate) fn run() {
     let mut fixed = None;
     for (what, kind, is_bare) in ASKED {
         let address = if is_bare { bare } else { ours };
-        let full = asked(kind, address, server.id(), 0.0);
-        let half = asked(kind, address, server.id(), full[0] / 2.0);
+        let full = measure(kind, address, server.id(), 0.0);
+        let half = measure(kind, address, server.id(), full[0] / 2.0);
         let (rate, spent) = *fixed.get_or_insert((full[0], full[2]));
         println!(
             "{what:<46}{:>10.0}{:>8.3}{:>8.1}{:>8.3}{:>9.2}{:>14.2}",
@@ -79,14 +79,14 @@ pub(crate) fn run() {
 }
 
 /// Rate, 99th percentile and time of the server, as a load tool of its own process measures them.
-fn asked(kind: &str, address: &str, server: u32, pace: f64) -> Vec<f64> {
+fn measure(kind: &str, address: &str, server: u32, pace: f64) -> Vec<f64> {
     let output = pinned("1", &format!("part:load-{kind}-{address}-{server}-{pace}")).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let numbers: Option<Vec<f64>> = text.trim().split(' ').map(|n| n.parse().ok()).collect();
     numbers.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// Memory of a process that no file stands behind.
+/// Anonymous memory of a process.
 fn memory(pid: u32) -> String {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();

@@ -73,7 +73,7 @@ async fn measure(skus: usize, queries: &str, commands: &str) {
         let shown = client.await.unwrap();
         messages += shown.len();
         let mut shown = shown.iter().peekable();
-        // The n-th change of a row has been shown with the first answer that says n or more.
+        // The n-th change of a row has been shown with the first answer of n or more.
         for (n, at) in sent[number % skus].iter().enumerate() {
             while shown.peek().is_some_and(|(quantity, _)| *quantity <= n) {
                 shown.next();

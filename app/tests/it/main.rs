@@ -9,6 +9,7 @@ mod help;
 mod kafka;
 mod letters;
 mod process;
+mod roles;
 mod scarcity;
 mod settings;
 mod shutdown;

@@ -13,6 +13,7 @@ mod tls;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -88,6 +89,18 @@ pub fn readiness(reasons: &[String]) -> Response {
         return ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ready"}"#).into_response();
     }
     Problem::unavailable(reasons.join("; ")).into_response()
+}
+
+/// Longest wait of `/ready` for a dependency: shorter than the timeout of a usual probe, so that it gets a reason.
+const READY_WAIT: Duration = Duration::from_millis(800);
+
+/// The answer of `/ready` for a port that depends on one part, which `check` asks.
+pub async fn readiness_of(part: &str, check: impl Future<Output = Result<(), String>>) -> Response {
+    match tokio::time::timeout(READY_WAIT, check).await {
+        Ok(Ok(())) => readiness(&[]),
+        Ok(Err(reason)) => readiness(&[reason]),
+        Err(_) => readiness(&[format!("{part} did not answer within {READY_WAIT:?}")]),
+    }
 }
 
 /// Reads a body of at most `limit` bytes; one that says it is longer is refused before anything is read.

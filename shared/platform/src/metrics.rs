@@ -27,6 +27,8 @@ pub struct MetricsRegistry(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     registry: Registry,
+    /// Canonical names, in the order of registration.
+    names: Mutex<Vec<String>>,
     /// (canonical, older) names.
     older_names: Mutex<Vec<(&'static str, &'static str)>>,
 }
@@ -37,7 +39,11 @@ impl MetricsRegistry {
     /// # Panics
     /// Never: an empty registry has no metric of the same name.
     pub fn new() -> Self {
-        let metrics = Self(Arc::new(Inner { registry: Registry::new(), older_names: Mutex::default() }));
+        let metrics = Self(Arc::new(Inner {
+            registry: Registry::new(),
+            names: Mutex::default(),
+            older_names: Mutex::default(),
+        }));
         let build = metrics.gauges("millrace_build_info", "Always 1; the label is the version", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let process = prometheus::process_collector::ProcessCollector::for_self();
@@ -96,6 +102,20 @@ impl MetricsRegistry {
         self.0.older_names.lock().unwrap_or_else(PoisonError::into_inner).push((canonical, older));
     }
 
+    /// The names of all metrics, also of those without a value yet; sorted, each with its older names.
+    pub fn names(&self) -> Vec<String> {
+        let older_names = self.0.older_names.lock().unwrap_or_else(PoisonError::into_inner);
+        let with_older = |name: &String| {
+            let older =
+                older_names.iter().filter(|(canonical, _)| canonical == name).map(|(_, older)| *older);
+            std::iter::once(name.as_str()).chain(older).collect::<Vec<_>>().join(" = ")
+        };
+        let names = self.0.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names: Vec<_> = names.iter().map(with_older).collect();
+        names.sort();
+        names
+    }
+
     /// All values in Prometheus' text format, sorted by name.
     ///
     /// # Panics
@@ -126,6 +146,8 @@ impl MetricsRegistry {
     /// When a metric of that name exists: two rooms would count into each other's series.
     fn add<C: prometheus::core::Collector + Clone + 'static>(&self, collector: prometheus::Result<C>) -> C {
         let collector = collector.expect("names and labels are valid");
+        let names = collector.desc().into_iter().map(|desc| desc.fq_name.clone());
+        self.0.names.lock().unwrap_or_else(PoisonError::into_inner).extend(names);
         self.0.registry.register(Box::new(collector.clone())).expect("a metric is registered once");
         collector
     }

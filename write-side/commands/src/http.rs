@@ -4,6 +4,7 @@ mod commands;
 mod events;
 mod idempotent;
 mod origin;
+mod state;
 
 use std::sync::Arc;
 
@@ -13,30 +14,13 @@ use axum::http::header;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use millrace_event_log::{EventLog, LogError};
-use millrace_platform::http::{finish, openapi, readiness};
+use millrace_platform::http::{finish, openapi, readiness_of};
 use millrace_platform::metrics::{HttpMetrics, MetricsRegistry};
-use millrace_platform::problem::Problem;
 use millrace_platform::telemetry::chain;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::idempotency::IdempotencyKeys;
-use crate::metrics::CommandMetrics;
-
-/// Largest body of a route that takes many commands at once, in bytes.
-const BULK_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-/// What the routes work on.
-#[derive(Debug)]
-pub struct Commands {
-    /// Where events go.
-    pub log: EventLog,
-    /// The keys of commands that were tried.
-    pub idempotency: IdempotencyKeys,
-    /// What is counted.
-    pub metrics: CommandMetrics,
-}
+pub use state::Commands;
 
 /// All routes of the command port.
 pub fn router(commands: Commands, registry: &MetricsRegistry, http: &HttpMetrics) -> Router {
@@ -68,20 +52,5 @@ async fn index() -> impl IntoResponse {
 
 /// Whether the log would take an append.
 async fn ready(State(commands): State<Arc<Commands>>) -> Response {
-    let reason = commands.log.ping().await.err().map(|error| chain(&error));
-    readiness(reason.as_slice())
+    readiness_of("event log", async { commands.log.ping().await.map_err(|error| chain(&error)) }).await
 }
-
-impl From<AppendError> for Problem {
-    fn from(AppendError(error): AppendError) -> Self {
-        tracing::warn!("command not accepted: {}", chain(&error));
-        match error {
-            LogError::Unavailable(_) => Self::unavailable("event log unavailable; retry with the same ids"),
-            LogError::Fatal(_) => Self::internal(),
-        }
-    }
-}
-
-/// The log did not take the events of a request.
-#[derive(Debug)]
-struct AppendError(LogError);

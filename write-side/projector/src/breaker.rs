@@ -1,7 +1,7 @@
 //! The circuit breaker around the read-model store. Pure: the time comes in as a parameter.
 //!
-//! Closed, calls go through. After `failures_max` failures in a row it is open: nothing goes through until `timeout`
-//! has passed. Then it is half-open: calls go through one by one, `probes` successes close it, one failure opens it.
+//! Closed, it lets calls pass. After `failures_max` failures in a row it opens and lets none pass until `timeout` is
+//! over. Then it is half-open and lets calls pass one by one: `probes` successes close it, one failure opens it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,19 +19,17 @@ pub struct BreakerSettings {
     pub interval: Duration,
 }
 
-/// Where a breaker stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreakerState {
-    /// Everything goes through.
+    /// Calls pass.
     Closed,
-    /// Some calls go through, to see.
+    /// Calls pass on probation.
     HalfOpen,
-    /// Nothing goes through.
+    /// No call passes.
     Open,
 }
 
 impl BreakerState {
-    /// In a word, for a person.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -66,7 +64,7 @@ impl Breaker {
         Self { settings, failures: 0, successes: 0, failed_at: None, opened_at: None }
     }
 
-    /// Where it stands at `now`.
+    /// The state at `now`.
     pub fn state(&self, now: Instant) -> BreakerState {
         match self.opened_at {
             None => BreakerState::Closed,
@@ -75,13 +73,13 @@ impl Breaker {
         }
     }
 
-    /// How long nothing may go through; zero when something may.
+    /// How long no call may pass; zero when one may.
     pub fn wait(&self, now: Instant) -> Duration {
         self.opened_at
             .map_or(Duration::ZERO, |at| (at + self.settings.timeout).saturating_duration_since(now))
     }
 
-    /// Notes that a call worked.
+    /// Records a successful call.
     pub fn success(&mut self) {
         self.failures = 0;
         self.successes += 1;
@@ -91,12 +89,12 @@ impl Breaker {
         }
     }
 
-    /// Closes it, whatever it knows.
+    /// Closes it and forgets all failures.
     pub fn reset(&mut self) {
         *self = Self::new(self.settings);
     }
 
-    /// Calls that failed in a row.
+    /// Failed calls in a row.
     pub fn failures(&self) -> u32 {
         self.failures
     }
@@ -106,7 +104,7 @@ impl Breaker {
         self.opened_at
     }
 
-    /// Notes that a call failed; returns how many have failed in a row.
+    /// Records a failed call; returns how many have failed in a row.
     pub fn failure(&mut self, now: Instant) -> u32 {
         if self.failed_at.is_some_and(|at| now.saturating_duration_since(at) > self.settings.interval) {
             self.failures = 0;
@@ -121,7 +119,7 @@ impl Breaker {
     }
 }
 
-/// A breaker that its projector works with, and that others may look at and reset. Clones are the same breaker.
+/// A breaker that the projector uses and other threads may read and reset. Clones are the same breaker.
 #[derive(Debug, Clone)]
 pub struct SharedBreaker(Arc<Mutex<Breaker>>);
 
@@ -131,9 +129,8 @@ impl SharedBreaker {
         Self(Arc::new(Mutex::new(Breaker::new(settings))))
     }
 
-    /// The breaker itself, for a moment.
     pub fn lock(&self) -> MutexGuard<'_, Breaker> {
-        // Only whole steps happen under the lock.
+        // Each change under the lock leaves the breaker consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

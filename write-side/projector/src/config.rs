@@ -46,7 +46,7 @@ impl AdminConfig {
     }
 }
 
-/// Long enough not to be guessed, and valid in a header.
+/// A value for a header, long enough that it cannot be guessed.
 fn admin_token(text: &str) -> Result<Secret, InvalidSetting> {
     if (16..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(Secret::new(text));

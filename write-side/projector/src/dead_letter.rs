@@ -1,86 +1,31 @@
-//! PORT: the dead letters, for those who review them: list, count, redrive, discard.
+//! PORT: the review of dead letters: list, count, redrive, discard.
 //!
-//! Letters are written by the projection, in the transaction that moves the checkpoint past their record. Here they
-//! are only read and closed. A closed letter never opens again: what fails once more dies at another place.
+//! The projection writes letters, in the transaction that moves the checkpoint past their record. Here they are only read
+//! and closed. A closed letter stays closed: a redriven record that fails again becomes another letter.
 
 mod filter;
 mod letter;
 pub mod mirror;
+mod mirror_state;
 pub mod mssql;
 mod redis;
 mod redrive;
+mod review;
 mod sqlite;
 
-use std::error::Error;
-
-use millrace_domain::{Position, Timestamp};
-use millrace_event_log::LogError;
+use millrace_domain::Timestamp;
 use millrace_mssql::ReadModelUrl;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 pub use filter::LetterFilter;
 pub(crate) use letter::LetterJson;
 pub use letter::{Attempt, DeadLetter, HISTORY_MAX, LetterId, REDRIVE_COUNT, REDRIVE_HISTORY, REFUSED};
 pub use redrive::{Redriven, redrive, redrive_matching};
+pub use review::{LetterError, LetterGroup, Resolution};
 
-/// How a letter was closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resolution {
-    /// Its record was appended to the log again.
-    Redriven,
-    /// It was discarded.
-    Discarded,
-}
-
-impl Resolution {
-    /// As the tables store it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Redriven => "redriven",
-            Self::Discarded => "discarded",
-        }
-    }
-}
-
-/// Open letters of one fingerprint, which is reason and type: one cause, one line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LetterGroup {
-    /// See [`DeadLetter::reason`].
-    pub reason: String,
-    /// See [`DeadLetter::event_type`]; empty when it cannot be told.
-    pub event_type: String,
-    /// How many.
-    pub count: u64,
-    /// When the first died.
-    #[schema(value_type = String, format = DateTime)]
-    pub oldest: Timestamp,
-    /// When the last died.
-    #[schema(value_type = String, format = DateTime)]
-    pub newest: Timestamp,
-    /// One of them.
-    #[schema(value_type = String)]
-    pub example: Position,
-}
-
-/// Why letters could not be read or changed.
-#[derive(Debug, thiserror::Error)]
-pub enum LetterError {
-    /// The store is unavailable, or its answer is an error.
-    #[error("dead letters unavailable")]
-    Store(#[source] Box<dyn Error + Send + Sync>),
-    /// The log did not take the record; the letter stays open.
-    #[error("failed to append the letter to the event log")]
-    Log(#[from] LogError),
-}
-
-/// The open letters in the store.
+/// The letters in the read model's store.
 #[derive(Debug)]
 pub enum DeadLetters {
-    /// In a SQLite file.
     Sqlite(sqlite::SqliteLetters),
-    /// In a SQL Server database.
     Mssql(mssql::MssqlLetters),
 }
 
@@ -104,8 +49,8 @@ impl DeadLetters {
         }
     }
 
-    /// Open letters, newest first: at most `limit`, the first `offset` left out. A page also ends once it holds
-    /// 16 MiB, so one that is shorter than `limit` need not be the last.
+    /// Open letters, newest first: at most `limit`, after the first `offset`. A page also ends at 16 MiB, so one that is
+    /// shorter than `limit` need not be the last.
     ///
     /// # Errors
     /// [`LetterError::Store`].
@@ -132,7 +77,7 @@ impl DeadLetters {
         }
     }
 
-    /// Open letters by fingerprint, the most frequent first.
+    /// Open letters by reason and type, the most frequent first.
     ///
     /// # Errors
     /// [`LetterError::Store`].
@@ -143,7 +88,7 @@ impl DeadLetters {
         }
     }
 
-    /// How many letters are open.
+    /// How many open letters match.
     ///
     /// # Errors
     /// [`LetterError::Store`].
@@ -151,7 +96,7 @@ impl DeadLetters {
         Ok(self.groups(filter).await?.iter().map(|group| group.count).sum())
     }
 
-    /// Closes these letters, all or none. Returns how many of them were open.
+    /// Closes these letters in one transaction. Returns how many of them were open.
     ///
     /// # Errors
     /// [`LetterError::Store`].
@@ -162,11 +107,11 @@ impl DeadLetters {
         }
     }
 
-    /// Discards the letters that match and are dead by now, so many in a transaction, and tells `discarded` how many
-    /// after each. Those that die meanwhile have been seen by nobody and are left alone.
+    /// Discards the letters that match and have died by now, `slice` in a transaction, and calls `discarded` with the
+    /// count of each. Letters that die meanwhile are kept: no one has seen them yet.
     ///
     /// # Errors
-    /// [`LetterError::Store`]; what `discarded` was told of is discarded.
+    /// [`LetterError::Store`]; the letters that `discarded` has counted are discarded.
     pub async fn discard_all_matching(
         &self,
         filter: &LetterFilter,
@@ -182,7 +127,7 @@ impl DeadLetters {
         }
     }
 
-    /// Discards the letters that match, the oldest first, at most `max` of them. Returns how many that were.
+    /// Discards the oldest letters that match, at most `max`. Returns how many.
     ///
     /// # Errors
     /// [`LetterError::Store`].

@@ -4,6 +4,7 @@ mod access;
 mod breaker;
 mod dead_letters;
 mod replay;
+mod state;
 
 use std::sync::Arc;
 
@@ -13,7 +14,6 @@ use axum::http::header;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use millrace_event_log::EventLog;
 use millrace_platform::http::openapi;
 use millrace_platform::http::{finish, readiness};
 use millrace_platform::metrics::{HttpMetrics, MetricsRegistry};
@@ -21,22 +21,9 @@ use millrace_platform::secret::Secret;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::dead_letter::DeadLetters;
-use crate::metrics::ProjectorMetrics;
 use crate::projector::ProgressReader;
 
-/// What the routes work on.
-#[derive(Debug)]
-pub struct Admin {
-    /// Where redriven letters go.
-    pub log: EventLog,
-    /// How far the log is projected.
-    pub progress: ProgressReader,
-    /// The dead letters.
-    pub letters: DeadLetters,
-    /// What is counted.
-    pub metrics: ProjectorMetrics,
-}
+pub use state::Admin;
 
 /// All routes of the admin port. Without a `token` only callers on this machine may review letters.
 pub fn router(admin: Admin, token: Option<Secret>, registry: &MetricsRegistry, http: &HttpMetrics) -> Router {

@@ -2,16 +2,19 @@
 //!
 //! The rule event → rows commutes (docs/adr/0002): any order, repetition or later redrive gives the same tables.
 
+pub(crate) mod batch;
 pub mod changes;
+pub(crate) mod error;
 pub mod mssql;
 pub mod sqlite;
 
 use std::collections::BTreeMap;
 
-use millrace_domain::{Envelope, EventType, Timestamp};
+use millrace_domain::Timestamp;
 use millrace_mssql::ReadModelUrl;
 
-use crate::dead_letter::DeadLetter;
+pub use batch::{Applied, Batch, Pruned, Span};
+pub use error::ApplyError;
 use mssql::MssqlProjection;
 use sqlite::SqliteProjection;
 
@@ -24,90 +27,12 @@ pub enum Projection {
     Mssql(MssqlProjection),
 }
 
-/// Records of one partition that a batch covers, and where the fence must stand for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    /// The partition.
-    pub partition: i32,
-    /// Where the fence must stand: the next offset as this projector left it, `None` when it was never set.
-    pub from: Option<i64>,
-    /// Where the fence stands afterwards.
-    pub next: i64,
-}
-
-/// What is projected together.
-#[derive(Debug)]
-pub struct Batch<'a> {
-    /// Topic of all positions.
-    pub topic: &'a str,
-    /// At most one per partition.
-    pub spans: &'a [Span],
-    /// The events, in any order.
-    pub events: Vec<&'a Envelope>,
-    /// The records that are none.
-    pub letters: Vec<&'a DeadLetter>,
-}
-
-/// What became of the events of a batch, by [`EventType`] in the order of [`EventType::ALL`].
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Applied {
-    /// Events given.
-    pub events: [u64; 4],
-    /// Of these, events whose id was counted before and so changed nothing.
-    pub duplicates: [u64; 4],
-}
-
-impl Applied {
-    pub(crate) fn count(events: &[&Envelope]) -> Self {
-        let mut applied = Self::default();
-        for envelope in events {
-            applied.events[envelope.event.event_type() as usize] += 1;
-        }
-        applied
-    }
-
-    pub(crate) fn duplicate(&mut self, event_type: EventType, count: u64) {
-        self.duplicates[event_type as usize] += count;
-    }
-}
-
-/// What became of a slice of the inbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pruned {
-    /// Rows that were removed.
-    pub removed: u64,
-    /// Whether there are rows that this round has not looked at yet.
-    pub more: bool,
-}
-
-/// Why a batch was not projected. In every case nothing of it was.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// Another projector has moved the fence: this batch is not ours to project.
-    #[error(
-        "partition {partition} is projected by another: the fence does not stand where this projector left it"
-    )]
-    Fenced {
-        /// Whose fence.
-        partition: i32,
-    },
-    /// The store is away, busy or full: wait, then try again.
-    #[error("read model unavailable")]
-    Transient(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// An event in the batch cannot be stored.
-    #[error("the read model refuses the event")]
-    Poison(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A bug of ours, or a damaged store.
-    #[error("the projection is broken")]
-    Fatal(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
 impl Projection {
-    /// Opens the store and brings its schema up to date. Returns how many steps that took. SQL Server needs a runtime at
-    /// hand, whose threads then do the work.
+    /// Opens the store and migrates its schema. Returns how many migration steps were run. For SQL Server it must be
+    /// called within a runtime, whose threads then do the requests.
     ///
     /// # Errors
-    /// [`ApplyError::Fatal`] or [`ApplyError::Transient`] with what the store says.
+    /// [`ApplyError::Transient`] or [`ApplyError::Fatal`].
     pub fn open(url: &ReadModelUrl) -> Result<(Self, usize), ApplyError> {
         match url {
             ReadModelUrl::Sqlite(path) => {
@@ -121,7 +46,7 @@ impl Projection {
         }
     }
 
-    /// Opens the store without migrating it. SQL Server needs a runtime at hand, whose threads then do the work.
+    /// Opens the store without migrating it; see [`Projection::open`].
     ///
     /// # Errors
     /// [`ApplyError::Transient`] when it is unavailable, missing or older than this program: another process may mend
@@ -147,7 +72,7 @@ impl Projection {
     /// Projects a batch: rows, inbox, dead letters and fence in one transaction.
     ///
     /// # Errors
-    /// [`ApplyError`]; nothing was changed then.
+    /// [`ApplyError`]; then nothing was changed.
     pub fn apply(&mut self, batch: &Batch<'_>) -> Result<Applied, ApplyError> {
         match self {
             Self::Sqlite(projection) => projection.apply(batch),
@@ -155,11 +80,11 @@ impl Projection {
         }
     }
 
-    /// Looks at the next `slice` rows of the inbox and removes those that were noted before `older_than`; after the
-    /// last row it begins again. Whatever is removed would count again if it were sent again.
+    /// Reads the next `slice` rows of the inbox and removes those that are older than `older_than`; after the last row
+    /// it starts again. An event whose row was removed counts again if it is sent again.
     ///
     /// # Errors
-    /// [`ApplyError::Transient`] or [`ApplyError::Fatal`]; nothing was removed then.
+    /// [`ApplyError::Transient`] or [`ApplyError::Fatal`]; then nothing was removed.
     pub fn prune_inbox(&mut self, older_than: Timestamp, slice: u32) -> Result<Pruned, ApplyError> {
         match self {
             Self::Sqlite(projection) => projection.prune_inbox(older_than, slice),

@@ -1,10 +1,24 @@
-//! The projector: poll → decode → coalesce → apply → commit, one step at a time, on a thread of its own.
+//! The projector: polls the log, decodes, coalesces, applies, commits. One step at a time, on a thread of its own.
 //!
-//! It moves past a record only in the transaction that holds its effect or its dead letter. What is wrong with a
-//! record makes a dead letter; what is wrong with the infrastructure makes it wait, and say so. It never sleeps
-//! inside a step, so that tests can step it and the runner decides how to wait.
+//! It moves past a record only in the transaction that holds the record's effect or its dead letter. A record that cannot
+//! be projected becomes a dead letter; infrastructure that is unavailable makes the projector wait. It never sleeps
+//! inside a step, so tests can step it and [`ProjectorThread`] decides how to wait.
 //!
-//! While the store takes a large batch, the next one is fetched and decoded. Nothing else happens at the same time.
+//! ```text
+//!                     assigned                     checkpoints read
+//!   Starting ───────────────────────► unstarted ─────────────────────► Running ◄─┐
+//!      │                                 ▲  ▲                           │  │     │
+//!      │ assigned nothing                │  └────────── fenced ─────────┘  │     │ success
+//!      ▼                    assigned     │                    unavailable  ▼     │
+//!   Standby ─────────────────────────────┘                              Waiting ─┘
+//!      ▲                                                                   │
+//!      └────────────── all partitions revoked (from any state)             │
+//!
+//!   any state ── fatal error (a bug, a damaged store, another log) ──► Stopped
+//! ```
+//!
+//! The states are [`ProjectorState`]. While a large batch is applied, the next one is fetched and decoded; nothing else
+//! happens at the same time.
 
 mod fetched;
 mod inbox;
@@ -31,20 +45,19 @@ use fetched::Fetched;
 pub use progress::{BreakerStatus, Progress, ProgressReader, ProjectorState};
 pub use runner::{ProjectorParts, ProjectorThread};
 
-/// How the projector works.
 #[derive(Debug, Clone, Copy)]
 pub struct ProjectorSettings {
-    /// How much is projected in one transaction, at most.
+    /// Most records and bytes of one transaction.
     pub limits: PollLimits,
     /// How long one step waits for a record.
     pub wait: Duration,
-    /// How it waits for infrastructure that is away.
+    /// Waits between tries of unavailable infrastructure.
     pub backoff: Backoff,
-    /// When it stops asking infrastructure that is away.
+    /// When it stops calling an unavailable store.
     pub breaker: BreakerSettings,
-    /// How often an event that the store refuses is tried, alone, before it becomes a dead letter.
+    /// Attempts of an event that the store refuses, on its own, before it becomes a dead letter.
     pub attempts_max: u32,
-    /// How long the inbox remembers an event; `None` is for ever.
+    /// How long the inbox keeps an event; `None` means for ever.
     pub inbox_retention: Option<Duration>,
 }
 
@@ -53,32 +66,30 @@ pub struct ProjectorSettings {
 pub enum Step {
     /// There was nothing to do.
     Idle,
-    /// Partitions came or went.
+    /// Partitions were assigned, revoked or started.
     Rebalanced,
     /// A batch, or a part of one, was projected: this many records.
     Projected(usize),
-    /// The batch was another projector's to project; it was dropped.
+    /// Another projector has moved the fence; the batch was dropped.
     Fenced,
-    /// Infrastructure is away; step again after this long.
+    /// Infrastructure is unavailable; step again after this long.
     Waiting(Duration),
 }
 
-/// What a projector cannot go on from: a bug of ours, a damaged store, a log that does not belong to the tables.
+/// Why a projector stops for good: a bug of ours, a damaged store, a log that does not belong to the tables.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectorError {
-    /// The log.
     #[error(transparent)]
     Log(LogError),
-    /// The store.
     #[error(transparent)]
     Projection(ApplyError),
 }
 
-/// Why a step went no further.
+/// Why a step ends early.
 enum Halt {
-    /// It did this instead.
-    Instead(Step),
-    /// Nothing can be done any more.
+    /// With this result.
+    Step(Step),
+    /// The projector must stop.
     Stop(ProjectorError),
 }
 
@@ -92,36 +103,33 @@ pub struct Projector {
     metrics: ProjectorMetrics,
     feed: ChangeFeed,
     progress: Progress,
-    /// Around the store.
     breaker: SharedBreaker,
-    /// Polls that failed in a row.
+    /// Failed polls in a row.
     log_failures: u32,
-    /// Where this projector left the fence of each partition that is assigned to it.
+    /// Where this projector left the fence of each partition that it reads; `None` where none was ever set.
     fences: BTreeMap<i32, Option<i64>>,
-    /// Partitions whose checkpoint must be read before anything is read from them.
+    /// Assigned partitions that are not read yet: their checkpoints must be read first.
     unstarted: Vec<i32>,
-    /// What is being projected.
+    /// The batch in hand.
     current: Fetched,
-    /// What was fetched meanwhile.
+    /// Fetched while the batch in hand was applied.
     next: Fetched,
-    /// What a poll meanwhile found that was no records.
-    found: Option<Result<Polled, LogError>>,
-    /// When the consumer was last polled.
+    /// The result of that fetch when it was not records: handled by the next poll.
+    pending_poll: Option<Result<Polled, LogError>>,
     polled_at: Instant,
-    /// When the inbox is to be pruned next.
     prune_at: Instant,
 }
 
-/// Parts below this are applied too fast for it to be worth fetching meanwhile.
+/// Smaller parts are applied so fast that fetching ahead gains nothing.
 const FETCH_AHEAD_MIN: usize = 2_000;
-/// While parts of a batch are tried one by one, the consumer is kept in its group this often.
+/// While parts of a batch are tried one by one, the consumer is polled this often, to stay in its group.
 const POLL_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 
 impl Projector {
-    /// A projector at the beginning of its life. Step it, or give it to a [`ProjectorThread`].
+    /// A projector that has read nothing yet.
     ///
     /// # Errors
-    /// [`LogError`] when no consumer can be made.
+    /// [`LogError`] when the consumer cannot be created.
     pub fn new(
         log: &EventLog,
         projection: Projection,
@@ -143,7 +151,7 @@ impl Projector {
             unstarted: Vec::new(),
             current: Fetched::new(log.topic()),
             next: Fetched::new(log.topic()),
-            found: None,
+            pending_poll: None,
             polled_at: Instant::now(),
             prune_at: Instant::now(),
         })
@@ -156,7 +164,7 @@ impl Projector {
         self
     }
 
-    /// What others may know of it while it runs.
+    /// Its progress, for other threads.
     pub fn progress(&self) -> ProgressReader {
         self.progress.reader()
     }
@@ -166,27 +174,27 @@ impl Projector {
         self.fences.keys().copied().collect()
     }
 
-    /// Does the next thing there is to do, and no more.
+    /// Does one unit of work.
     ///
     /// # Errors
-    /// [`ProjectorError`] when it must not go on.
+    /// [`ProjectorError`] when the projector must stop.
     pub fn step(&mut self) -> Result<Step, ProjectorError> {
-        let closed_for = self.breaker.lock().wait(Instant::now());
-        if !closed_for.is_zero() {
-            return Ok(Step::Waiting(closed_for));
+        let open_for = self.breaker.lock().wait(Instant::now());
+        if !open_for.is_zero() {
+            return Ok(Step::Waiting(open_for));
         }
         if self.current.is_empty() {
             std::mem::swap(&mut self.current, &mut self.next);
         }
-        let done = if !self.unstarted.is_empty() {
+        let result = if !self.unstarted.is_empty() {
             self.start_partitions()
         } else if self.current.is_empty() {
             self.poll()
         } else {
             self.apply()
         };
-        let step = match done {
-            Ok(step) | Err(Halt::Instead(step)) => step,
+        let step = match result {
+            Ok(step) | Err(Halt::Step(step)) => step,
             Err(Halt::Stop(error)) => return Err(error),
         };
         let is_caught_up = self.current.is_empty() && self.next.is_empty();
@@ -199,11 +207,11 @@ impl Projector {
 
     /// Fetches the next records.
     fn poll(&mut self) -> Result<Step, Halt> {
-        let found = self.found.take();
+        let pending = self.pending_poll.take();
         let started = Instant::now();
         let Self { current, consumer, settings, .. } = self;
-        let found = found.unwrap_or_else(|| current.fill(consumer, settings.limits, settings.wait));
-        match found.map_err(|error| self.log_failed(error))? {
+        let polled = pending.unwrap_or_else(|| current.fill(consumer, settings.limits, settings.wait));
+        match polled.map_err(|error| self.log_failed(error))? {
             Polled::Records if self.current.is_empty() => {
                 self.polled();
                 Ok(Step::Idle)
@@ -214,13 +222,13 @@ impl Projector {
                 self.apply()
             }
             Polled::Assigned(partitions) => {
-                tracing::info!(?partitions, "partitions assigned");
+                tracing::info!(target: "millrace::projector", ?partitions, "partitions assigned");
                 self.unstarted.extend(partitions);
                 self.report_standby();
                 Ok(Step::Rebalanced)
             }
             Polled::Revoked(partitions) => {
-                tracing::info!(?partitions, "partitions revoked");
+                tracing::info!(target: "millrace::projector", ?partitions, "partitions revoked");
                 self.fences.retain(|partition, _| !partitions.contains(partition));
                 self.forget_lag(&partitions);
                 self.unstarted.retain(|partition| !partitions.contains(partition));
@@ -246,7 +254,7 @@ impl Projector {
         }
     }
 
-    /// Applies the next part of what is fetched: all of it, unless a broken event is being looked for.
+    /// Applies the next part of the batch: all of it, unless a part was refused and is being bisected.
     fn apply(&mut self) -> Result<Step, Halt> {
         let Some(part) = self.current.next_part() else { return Ok(Step::Idle) };
         if self.polled_at.elapsed() >= POLL_AT_LEAST_EVERY {
@@ -255,7 +263,7 @@ impl Projector {
         }
         let spans = self.current.spans(&part, &self.fences);
         let batch = self.current.batch(&self.topic, &part, &spans);
-        let ahead = part.len() >= FETCH_AHEAD_MIN && self.next.is_empty() && self.found.is_none();
+        let ahead = part.len() >= FETCH_AHEAD_MIN && self.next.is_empty() && self.pending_poll.is_none();
         let Self { projection, consumer, next, settings, metrics, .. } = self;
         let mut apply = || {
             let started = Instant::now();
@@ -264,12 +272,13 @@ impl Projector {
             applied
         };
         let result = if ahead {
-            let (result, found) = std::thread::scope(|scope| {
+            let (result, polled) = std::thread::scope(|scope| {
                 let applying = scope.spawn(apply);
-                let found = next.fill(consumer, settings.limits, Duration::ZERO);
-                (applying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), found)
+                let polled = next.fill(consumer, settings.limits, Duration::ZERO);
+                (applying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), polled)
             });
-            self.found = Some(found).filter(|found| !matches!(found, Ok(Polled::Records)));
+            // An error or a rebalance is handled once this part has been, in its order.
+            self.pending_poll = Some(polled).filter(|polled| !matches!(polled, Ok(Polled::Records)));
             self.polled_at = Instant::now();
             result
         } else {
@@ -285,7 +294,7 @@ impl Projector {
         }
     }
 
-    /// Notes a part that is projected now.
+    /// Reports a part that was projected.
     fn applied(&mut self, spans: &[Span], applied: Applied, part: &Range<usize>) {
         self.breaker.lock().success();
         self.current.projected();
@@ -295,11 +304,12 @@ impl Projector {
         self.progress.projected(spans, part.len());
         self.feed.publish(|| Changes::of(self.current.events(part)));
         let next = |span: &Span| Position { partition: span.partition, offset: span.next };
+        // Advisory: the checkpoint in the tables is the truth, and Kafka's own tools show this one.
         self.consumer.commit(&spans.iter().map(next).collect::<Vec<_>>());
         self.report_lag();
     }
 
-    /// Decides what becomes of a part of which nothing was projected.
+    /// Decides what happens to a part of which nothing was projected.
     fn refused(&mut self, part: Range<usize>, error: ApplyError) -> Result<Step, Halt> {
         match error {
             ApplyError::Transient(_) => {
@@ -307,7 +317,7 @@ impl Projector {
                 Err(self.store_failed(error))
             }
             ApplyError::Fenced { .. } => {
-                tracing::warn!(%error, "dropping the batch and reading on from the checkpoints");
+                tracing::warn!(target: "millrace::projector", %error, "dropping the batch and restarting from the checkpoints");
                 self.current.clear();
                 self.next.clear();
                 self.unstarted = std::mem::take(&mut self.fences).into_keys().collect();
@@ -316,7 +326,7 @@ impl Projector {
             ApplyError::Poison(_) if self.current.bisect(&part, &error, self.settings.attempts_max) => {
                 self.apply()
             }
-            // Poison that is no event any more is a dead letter that cannot be stored: moving past it would lose it.
+            // What is refused and is not an event any more is a dead letter: to move past it would lose it.
             ApplyError::Poison(_) | ApplyError::Fatal(_) => Err(self.store_failed(error)),
         }
     }
@@ -327,15 +337,15 @@ impl Projector {
         }
     }
 
-    /// What others read now is theirs to report.
+    /// The lag of a revoked partition is reported by the projector that reads it now.
     fn forget_lag(&self, partitions: &[i32]) {
         for partition in partitions {
-            // There is none when nothing was ever read from it.
-            let _none = self.metrics.lag.remove_label_values(&[&partition.to_string()]);
+            // A partition that was never read has none.
+            let _removed = self.metrics.lag.remove_label_values(&[&partition.to_string()]);
         }
     }
 
-    /// A store that is away is waited for; what else it says ends the projector.
+    /// Waits for an unavailable store; stops for any other error.
     fn store_failed(&mut self, error: ApplyError) -> Halt {
         if !matches!(error, ApplyError::Transient(_)) {
             return Halt::Stop(ProjectorError::Projection(error));
@@ -346,7 +356,7 @@ impl Projector {
         self.wait(delay, failures, chain(&error))
     }
 
-    /// A log that is away is waited for; what else it says ends the projector.
+    /// Waits for an unavailable log; stops for any other error.
     fn log_failed(&mut self, error: LogError) -> Halt {
         if matches!(error, LogError::Fatal(_)) {
             return Halt::Stop(ProjectorError::Log(error));
@@ -359,11 +369,11 @@ impl Projector {
     /// Reports what is waited for, and until when.
     fn wait(&self, delay: Duration, failures: u32, cause: String) -> Halt {
         report_wait(&self.progress, delay, failures, cause);
-        Halt::Instead(Step::Waiting(delay))
+        Halt::Step(Step::Waiting(delay))
     }
 }
 
 fn report_wait(progress: &Progress, delay: Duration, failures: u32, cause: String) {
-    tracing::warn!(failures, retry_in_ms = u64::try_from(delay.as_millis()).ok(), "waiting: {cause}");
+    tracing::warn!(target: "millrace::projector", failures, retry_in_ms = u64::try_from(delay.as_millis()).ok(), "waiting: {cause}");
     progress.waiting(cause);
 }

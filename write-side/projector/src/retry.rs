@@ -12,8 +12,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The wait after failure number `attempt` (from 1): doubled each time up to `max`, then shortened by up to half
-    /// by `chance` (0 to 1), so that many who failed together do not come back together.
+    /// The wait after failure number `attempt` (from 1): doubled each time up to `max`, then shortened by up to half by
+    /// `chance` (0 to 1), so that processes that failed together do not retry together.
     pub fn delay(self, attempt: u32, chance: f64) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
         let full = self.initial.saturating_mul(1 << doublings).min(self.max);

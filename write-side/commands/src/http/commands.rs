@@ -1,13 +1,12 @@
 //! Commands over HTTP: read the body, parse it, append the event, answer its position.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
 use millrace_domain::event::Event;
 use millrace_domain::record::PAYLOAD_BYTES_MAX;
-use millrace_domain::{DecodeError, Envelope, NewRecord, Position};
+use millrace_domain::{DecodeError, Envelope, Position};
 use millrace_platform::http::openapi::Refusals;
 use millrace_platform::http::{JSON, expect_content_type, read_body};
 use millrace_platform::problem::Problem;
@@ -16,7 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::origin::Origin;
-use super::{AppendError, BULK_BODY_BYTES_MAX, Commands};
+use super::state::{BULK_BODY_BYTES_MAX, Commands};
 use crate::command::{
     self, AdjustInventory, BareOrder, Context, CreateUser, OrderBatch, PlaceOrder, SettlePayment,
 };
@@ -141,9 +140,9 @@ async fn single(
     expect_content_type(request.headers(), &[JSON])?;
     let body = read_body(request, PAYLOAD_BYTES_MAX).await?;
     let envelope = parse(&body, &origin.context).map_err(|error| problem(&error))?;
-    let positions = append(commands, vec![origin.record(&envelope)]).await?;
+    let positions = commands.append(vec![origin.record(&envelope)]).await?;
     tracing::debug!(
-        eventId = envelope.event_id.as_str(),
+        target: "millrace::commands", eventId = envelope.event_id.as_str(),
         correlationId = origin.context.correlation_id.as_str(),
         position = %positions[0],
         "command accepted"
@@ -172,7 +171,7 @@ pub(super) async fn order_batch(
         let detail = format!("every order is invalid; orders[0]: {}", first.unwrap_or_default());
         return Err(Problem::invalid(detail));
     }
-    let positions = append(&commands, records).await?;
+    let positions = commands.append(records).await?;
     let mut appended = positions.iter();
     let results = parsed.iter().enumerate().map(|(index, result)| match result {
         Ok(envelope) => {
@@ -185,17 +184,6 @@ pub(super) async fn order_batch(
     let answer =
         BatchAccepted { accepted: positions.len(), rejected: results.len() - positions.len(), results };
     Ok(origin.accepted(commands.log.topic(), &answer, &positions))
-}
-
-/// Appends the events of a request and records how long the log took.
-pub(super) async fn append(
-    commands: &Commands,
-    records: Vec<NewRecord>,
-) -> Result<Vec<Position>, AppendError> {
-    let started = Instant::now();
-    let positions = commands.log.append(records).await.map_err(AppendError)?;
-    commands.metrics.append_duration.observe(started.elapsed().as_secs_f64());
-    Ok(positions)
 }
 
 /// 400 for a body that is not JSON, 422 for JSON with an invalid value.

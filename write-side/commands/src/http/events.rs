@@ -13,9 +13,9 @@ use millrace_platform::telemetry::chain;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::commands::{Accepted, append, problem};
+use super::commands::{Accepted, problem};
 use super::origin::Origin;
-use super::{BULK_BODY_BYTES_MAX, Commands};
+use super::state::{BULK_BODY_BYTES_MAX, Commands};
 
 const NDJSON: &str = "application/x-ndjson";
 const CLOUD_EVENT: &str = "application/cloudevents+json";
@@ -58,7 +58,7 @@ pub(super) async fn events(
     let body = read_body(request, PAYLOAD_BYTES_MAX).await?;
     let topic = commands.log.topic();
     let envelope = decode_payload(&body, topic).map_err(|error| problem(&error))?;
-    let positions = append(&commands, vec![origin.foreign_record(&body, Some(&envelope))]).await?;
+    let positions = commands.append(vec![origin.foreign_record(&body, Some(&envelope))]).await?;
     Ok(origin.accepted(topic, &Accepted::new(&envelope, positions[0]), &positions))
 }
 
@@ -83,7 +83,7 @@ async fn lines(commands: &Commands, request: Request, origin: &Origin) -> Result
     if records.is_empty() {
         return Err(Problem::malformed("the body has no event"));
     }
-    let positions = append(commands, records).await?;
+    let positions = commands.append(records).await?;
     let answer = LinesAccepted { accepted: positions.len(), undecodable, refused };
     Ok(origin.accepted(topic, &answer, &positions))
 }

@@ -1,4 +1,4 @@
-//! `Idempotency-Key` on commands: what was granted is answered again, what is under way is not begun twice.
+//! `Idempotency-Key` on commands: an accepted command is answered again, one in progress is not tried twice.
 
 use std::sync::Arc;
 
@@ -11,21 +11,20 @@ use millrace_domain::Timestamp;
 use millrace_platform::problem::Problem;
 use uuid::Uuid;
 
-use super::BULK_BODY_BYTES_MAX;
-use super::Commands;
-use crate::idempotency::{Answer, Attempt, Begun, IdempotencyError, IdempotencyKey, KEY_CHARS_MAX};
+use super::state::{BULK_BODY_BYTES_MAX, Commands};
+use crate::idempotency::{Admission, Answer, Attempt, IdempotencyError, IdempotencyKey, KEY_CHARS_MAX};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// Headers that belong to an answer, beside those that every answer has.
+/// Headers that are stored with an answer.
 const KEPT_HEADERS: [HeaderName; 3] = [
     header::CONTENT_TYPE,
     HeaderName::from_static("consistency-token"),
     HeaderName::from_static("x-correlation-id"),
 ];
 
-/// Commands without the header pass. With it they are tried in a task of their own: a client that hangs up and asks again
-/// finds the answer.
+/// The layer of all commands. With the header a command runs in a task of its own, so that a client that hangs up and
+/// retries finds the answer.
 pub(super) async fn guard(
     State(commands): State<Arc<Commands>>,
     request: Request,
@@ -37,18 +36,18 @@ pub(super) async fn guard(
     *whole.headers_mut() = parts.headers.clone();
     let body = millrace_platform::http::read_body(whole, BULK_BODY_BYTES_MAX).await?;
     let fingerprint = fingerprint(parts.uri.path(), &parts.headers, &body);
-    let begun = commands.idempotency.begin(key, fingerprint, Timestamp::now()).await;
-    match begun.map_err(|error| away(&error))? {
-        Begun::Attempt(attempt) => {
+    let admission = commands.idempotency.begin(key, fingerprint, Timestamp::now()).await;
+    match admission.map_err(|error| unavailable(&error))? {
+        Admission::Attempt(attempt) => {
             let mut request = Request::from_parts(parts, Body::from(body));
             request.extensions_mut().insert(attempt.clone());
-            millrace_platform::http::detached(attempt_once(commands, attempt, request, next)).await?
+            millrace_platform::http::detached(run_attempt(commands, attempt, request, next)).await?
         }
-        Begun::Answered(answer) => Ok(again(answer)),
-        Begun::InFlight => Err(Problem::new(StatusCode::CONFLICT, "in-flight")
+        Admission::Answered(answer) => Ok(replayed(answer)),
+        Admission::InFlight => Err(Problem::new(StatusCode::CONFLICT, "in-flight")
             .detail("another request with this Idempotency-Key is in progress; retry after a second")
             .header(header::RETRY_AFTER, HeaderValue::from_static("1"))),
-        Begun::AnotherCommand => {
+        Admission::AnotherCommand => {
             Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused")
                 .detail("this Idempotency-Key was used with another body or on another route"))
         }
@@ -69,19 +68,19 @@ fn malformed() -> Problem {
     ))
 }
 
-fn away(error: &IdempotencyError) -> Problem {
-    tracing::warn!("a command was not tried: {}", millrace_platform::telemetry::chain(error));
-    Problem::unavailable("idempotency keys cannot be looked up, so nothing was done; try again")
+fn unavailable(error: &IdempotencyError) -> Problem {
+    tracing::warn!(target: "millrace::commands", "command not tried: {}", millrace_platform::telemetry::chain(error));
+    Problem::unavailable("idempotency keys unavailable; the command was not tried, retry with the same key")
 }
 
-/// Route, type and body. Two commands of one key are told apart by it; nobody gains by making two that are alike.
+/// Of route, content type and body. It needs no cryptographic hash: a client that forges a collision gains nothing.
 fn fingerprint(path: &str, headers: &HeaderMap, body: &[u8]) -> Uuid {
     let media_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let whole = [path.as_bytes(), b"\n", media_type, b"\n", body].concat();
     Uuid::new_v5(&Uuid::NAMESPACE_OID, &whole)
 }
 
-async fn attempt_once(
+async fn run_attempt(
     commands: Arc<Commands>,
     attempt: Attempt,
     request: Request,
@@ -91,7 +90,7 @@ async fn attempt_once(
     let status = response.status();
     let keys = &commands.idempotency;
     if !status.is_success() {
-        // Of a command that was refused nothing came. One that failed may have been appended all the same.
+        // A rejected command appended nothing. One that failed may have appended its event all the same.
         note(keys.failed(&attempt, status.is_client_error()).await);
         return Ok(response);
     }
@@ -106,19 +105,19 @@ async fn attempt_once(
         headers: KEPT_HEADERS.iter().filter_map(header).collect(),
         body: String::from_utf8_lossy(&body).into_owned(),
     };
-    // The command is granted, whether its answer can be kept or not. If not, the next attempt makes the same event.
-    note(keys.granted(&attempt, &answer).await);
+    // The command is accepted even if its answer cannot be stored: then the next attempt makes the same event.
+    note(keys.accepted(&attempt, &answer).await);
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
 fn note(result: Result<(), IdempotencyError>) {
     if let Err(error) = result {
-        tracing::warn!("the end of a command was not noted: {}", millrace_platform::telemetry::chain(&error));
+        tracing::warn!(target: "millrace::commands", "failed to store the result of a command: {}", millrace_platform::telemetry::chain(&error));
     }
 }
 
-/// The answer of then.
-fn again(answer: Answer) -> Response {
+/// The stored answer, marked as such.
+fn replayed(answer: Answer) -> Response {
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::ACCEPTED);
     let headers = response.headers_mut();

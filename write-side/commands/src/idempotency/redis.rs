@@ -1,4 +1,4 @@
-//! Idempotency keys in Redis, each with its own end: all write sides know them, and Redis forgets them by itself.
+//! Idempotency keys in Redis: all command processes share them, and each expires by itself.
 
 use millrace_domain::Timestamp;
 use millrace_platform::redis::{ANSWER_MAX, RedisUrl, bounded};
@@ -6,9 +6,10 @@ use redis::Script;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::Mutex;
 
-use super::{Answer, Asked, Attempt, Begun, IdempotencyError, KEPT, LEASE};
+use super::attempt::{Admission, Answer, Attempt, AttemptRequest, KEPT, LEASE};
+use super::error::IdempotencyError;
 
-/// The keys, and the connection while there is one. Clones of a connection share it, so requests do not queue here.
+/// The keys, and the connection while there is one. Clones of a connection share it, so requests do not queue for it.
 #[derive(Debug)]
 pub struct RedisKeys {
     url: RedisUrl,
@@ -27,8 +28,8 @@ impl RedisKeys {
         }
     }
 
-    /// The connection. One request makes it while the others wait, and what comes of that is the same for all of them:
-    /// if each tried anew, a Redis that is silent would be waited for by one after the other.
+    /// The connection. One request connects while the others wait, and its result is the result of all: if each tried
+    /// again, requests would wait for an unresponsive Redis one after the other.
     async fn connect(&self) -> Result<MultiplexedConnection, IdempotencyError> {
         let (mut slot, waited) = match self.connection.try_lock() {
             Ok(slot) => (slot, false),
@@ -36,12 +37,12 @@ impl RedisKeys {
         };
         match &*slot {
             Some(connection) => Ok(connection.clone()),
-            None if waited => Err(IdempotencyError::Unreached),
+            None if waited => Err(IdempotencyError::Unreachable),
             None => Ok(slot.insert(self.url.connect().await?).clone()),
         }
     }
 
-    async fn ask(&self, call: &redis::ScriptInvocation<'_>) -> Result<Vec<String>, IdempotencyError> {
+    async fn invoke(&self, call: &redis::ScriptInvocation<'_>) -> Result<Vec<String>, IdempotencyError> {
         let mut connection = self.connect().await?;
         let answer = bounded(ANSWER_MAX, call.invoke_async(&mut connection)).await;
         if answer.is_err() {
@@ -50,43 +51,39 @@ impl RedisKeys {
         Ok(answer?)
     }
 
-    pub(super) async fn begin(&self, asked: Asked) -> Result<Begun, IdempotencyError> {
+    pub(super) async fn begin(&self, request: AttemptRequest) -> Result<Admission, IdempotencyError> {
         let mut call = self.begin.prepare_invoke();
-        call.key(name(&asked.key.0)).arg(asked.fingerprint.to_string()).arg(&asked.token);
-        call.arg(asked.now.micros()).arg(LEASE.as_millis().to_string()).arg(KEPT.as_millis().to_string());
-        let answer = self.ask(&call).await?;
+        call.key(name(request.key.as_str())).arg(request.fingerprint.to_string()).arg(&request.token);
+        call.arg(request.now.micros()).arg(LEASE.as_millis().to_string()).arg(KEPT.as_millis().to_string());
+        let answer = self.invoke(&call).await?;
         match (answer.first().map(String::as_str), answer.get(1)) {
             (Some("attempt"), Some(started_at)) => {
                 let started_at = started_at.parse().ok().and_then(Timestamp::from_micros);
-                Ok(Begun::Attempt(asked.attempt(started_at.ok_or(IdempotencyError::Unreadable)?)))
+                Ok(Admission::Attempt(request.attempt(started_at.ok_or(IdempotencyError::InvalidEntry)?)))
             }
-            (Some("answered"), Some(text)) => {
-                serde_json::from_str(text).map(Begun::Answered).map_err(|_| IdempotencyError::Unreadable)
-            }
-            (Some("in-flight"), _) => Ok(Begun::InFlight),
-            (Some("another"), _) => Ok(Begun::AnotherCommand),
-            _ => Err(IdempotencyError::Unreadable),
+            (Some("answered"), Some(text)) => serde_json::from_str(text)
+                .map(Admission::Answered)
+                .map_err(|_| IdempotencyError::InvalidEntry),
+            (Some("in-flight"), _) => Ok(Admission::InFlight),
+            (Some("another"), _) => Ok(Admission::AnotherCommand),
+            _ => Err(IdempotencyError::InvalidEntry),
         }
     }
 
-    pub(super) async fn granted(&self, attempt: &Attempt, answer: &Answer) -> Result<(), IdempotencyError> {
+    pub(super) async fn accepted(&self, attempt: &Attempt, answer: &Answer) -> Result<(), IdempotencyError> {
         let text = serde_json::to_string(answer).expect("texts always serialise");
         self.end(attempt, "granted", &text).await
     }
 
-    pub(super) async fn failed(
-        &self,
-        attempt: &Attempt,
-        nothing_happened: bool,
-    ) -> Result<(), IdempotencyError> {
-        self.end(attempt, if nothing_happened { "forget" } else { "release" }, "").await
+    pub(super) async fn failed(&self, attempt: &Attempt, is_rejected: bool) -> Result<(), IdempotencyError> {
+        self.end(attempt, if is_rejected { "forget" } else { "release" }, "").await
     }
 
     async fn end(&self, attempt: &Attempt, how: &str, answer: &str) -> Result<(), IdempotencyError> {
         let mut call = self.end.prepare_invoke();
-        call.key(name(&attempt.key.0)).arg(how).arg(&attempt.token);
+        call.key(name(attempt.key.as_str())).arg(how).arg(&attempt.token);
         call.arg(attempt.started_at.micros()).arg(answer);
-        self.ask(&call).await.map(drop)
+        self.invoke(&call).await.map(drop)
     }
 }
 

@@ -1,20 +1,22 @@
-//! Idempotency keys in a SQLite file. Every commit is forced to disk: an entry must outlive what it stands for.
+//! Idempotency keys in a SQLite file. Every commit is forced to disk: an entry must outlive the event that it belongs to.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use millrace_domain::Timestamp;
 use millrace_platform::sql;
 use millrace_platform::sqlite::{MigrateError, Synchronous, migrate, open_writer};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::{Answer, Asked, Attempt, Begun, IdempotencyError, KEPT, LEASE, micros};
+use super::attempt::{Admission, Answer, Attempt, AttemptRequest, KEPT, LEASE};
+use super::error::IdempotencyError;
 
 const CACHE_BYTES: u32 = 1024 * 1024;
 const WAL_PAGES: u32 = 1_000;
 const SCHEMA: &[&str] = &[sql!("sqlite/schema/idempotency_1.sql")];
 
-/// The file, opened when it is first needed.
+/// The file. It is opened when it is first needed.
 #[derive(Debug, Clone)]
 pub struct SqliteKeys(Arc<File>);
 
@@ -29,7 +31,7 @@ impl SqliteKeys {
         Self(Arc::new(File { path, connection: Mutex::default() }))
     }
 
-    /// Runs what forces bytes to disk where it keeps no other request waiting.
+    /// Runs work that forces bytes to disk on a thread that may block.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -42,47 +44,49 @@ impl SqliteKeys {
                 slot => work(slot.insert(open(&file.path)?)),
             }
         });
-        // The runtime is going down, or the work panicked: either way nothing is known.
-        Ok(done.await.map_err(|_| IdempotencyError::Unreadable)??)
+        // The runtime is shutting down, or the work panicked.
+        Ok(done.await.map_err(|_| IdempotencyError::InvalidEntry)??)
     }
 
-    pub(super) async fn begin(&self, asked: Asked) -> Result<Begun, IdempotencyError> {
+    pub(super) async fn begin(&self, request: AttemptRequest) -> Result<Admission, IdempotencyError> {
         self.run(move |connection| {
             let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            tx.prepare_cached(sql!("sqlite/idempotency/expire.sql"))?.execute([asked.now.micros()])?;
-            let found = entry(&tx, &asked)?;
-            let begun = match found {
+            tx.prepare_cached(sql!("sqlite/idempotency/expire.sql"))?.execute([request.now.micros()])?;
+            let found = entry(&tx, &request)?;
+            let admission = match found {
                 None => {
                     let mut insert = tx.prepare_cached(sql!("sqlite/idempotency/insert.sql"))?;
                     insert.execute(params![
-                        asked.key.0,
-                        asked.fingerprint.to_string(),
-                        asked.now.micros(),
-                        asked.now.micros() + micros(LEASE),
-                        asked.token,
-                        asked.now.micros() + micros(KEPT),
+                        request.key.as_str(),
+                        request.fingerprint.to_string(),
+                        request.now.micros(),
+                        request.now.micros() + micros(LEASE),
+                        request.token,
+                        request.now.micros() + micros(KEPT),
                     ])?;
-                    let now = asked.now;
-                    Begun::Attempt(asked.attempt(now))
+                    let now = request.now;
+                    Admission::Attempt(request.attempt(now))
                 }
-                Some(entry) if entry.fingerprint != asked.fingerprint.to_string() => Begun::AnotherCommand,
-                Some(Entry { answer: Some(answer), .. }) => Begun::Answered(answer),
-                Some(entry) if entry.leased_until > asked.now.micros() => Begun::InFlight,
+                Some(entry) if entry.fingerprint != request.fingerprint.to_string() => {
+                    Admission::AnotherCommand
+                }
+                Some(Entry { answer: Some(answer), .. }) => Admission::Answered(answer),
+                Some(entry) if entry.leased_until > request.now.micros() => Admission::InFlight,
                 Some(entry) => {
-                    let until = asked.now.micros() + micros(LEASE);
+                    let until = request.now.micros() + micros(LEASE);
                     let mut lease = tx.prepare_cached(sql!("sqlite/idempotency/lease.sql"))?;
-                    lease.execute(params![asked.key.0, until, asked.token])?;
-                    Begun::Attempt(asked.attempt(entry.started_at))
+                    lease.execute(params![request.key.as_str(), until, request.token])?;
+                    Admission::Attempt(request.attempt(entry.started_at))
                 }
             };
             tx.commit()?;
-            Ok(begun)
+            Ok(admission)
         })
         .await
     }
 
-    pub(super) async fn granted(&self, attempt: &Attempt, answer: &Answer) -> Result<(), IdempotencyError> {
-        let (key, started_at) = (attempt.key.0.clone(), attempt.started_at.micros());
+    pub(super) async fn accepted(&self, attempt: &Attempt, answer: &Answer) -> Result<(), IdempotencyError> {
+        let (key, started_at) = (attempt.key.as_str().to_owned(), attempt.started_at.micros());
         let answer = serde_json::to_string(answer).expect("texts always serialise");
         self.run(move |connection| {
             let mut statement = connection.prepare_cached(sql!("sqlite/idempotency/granted.sql"))?;
@@ -91,14 +95,10 @@ impl SqliteKeys {
         .await
     }
 
-    pub(super) async fn failed(
-        &self,
-        attempt: &Attempt,
-        nothing_happened: bool,
-    ) -> Result<(), IdempotencyError> {
-        let (key, token) = (attempt.key.0.clone(), attempt.token.clone());
+    pub(super) async fn failed(&self, attempt: &Attempt, is_rejected: bool) -> Result<(), IdempotencyError> {
+        let (key, token) = (attempt.key.as_str().to_owned(), attempt.token.clone());
         self.run(move |connection| {
-            let statement = if nothing_happened {
+            let statement = if is_rejected {
                 sql!("sqlite/idempotency/forget.sql")
             } else {
                 sql!("sqlite/idempotency/release.sql")
@@ -109,6 +109,10 @@ impl SqliteKeys {
     }
 }
 
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
 struct Entry {
     fingerprint: String,
     started_at: Timestamp,
@@ -116,9 +120,9 @@ struct Entry {
     answer: Option<Answer>,
 }
 
-fn entry(connection: &Connection, asked: &Asked) -> rusqlite::Result<Option<Entry>> {
+fn entry(connection: &Connection, request: &AttemptRequest) -> rusqlite::Result<Option<Entry>> {
     let mut statement = connection.prepare_cached(sql!("sqlite/idempotency/get.sql"))?;
-    let entry = statement.query_row(params![asked.key.0, asked.now.micros()], |row| {
+    let entry = statement.query_row(params![request.key.as_str(), request.now.micros()], |row| {
         let answer: Option<String> = row.get(3)?;
         let started_at: i64 = row.get(1)?;
         Ok(Entry {
@@ -134,8 +138,8 @@ fn entry(connection: &Connection, asked: &Asked) -> rusqlite::Result<Option<Entr
 
 fn open(path: &std::path::Path) -> rusqlite::Result<Connection> {
     if let Some(folder) = path.parent() {
-        // Should this fail, opening the file says so.
-        let _made = std::fs::create_dir_all(folder);
+        // Should this fail, opening the file reports it.
+        let _created = std::fs::create_dir_all(folder);
     }
     let mut connection = open_writer(path, Synchronous::Full, CACHE_BYTES, WAL_PAGES)?;
     match migrate(&mut connection, SCHEMA) {

@@ -8,6 +8,7 @@ mod idempotency;
 mod openapi;
 mod operations;
 mod refused;
+mod snapshots;
 
 use std::ops::Deref;
 

@@ -1,4 +1,4 @@
-//! The letter: a record that cannot be projected, kept whole, with all that is known about why. Pure: no IO.
+//! The letter: a record that cannot be projected, kept whole, with the reason. Pure.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -12,17 +12,15 @@ use millrace_platform::telemetry::causes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::projection::ApplyError;
-
-/// The record header that counts how often a letter was sent through the log again.
+/// The record header with the number of redrives so far.
 pub const REDRIVE_COUNT: &str = "redrive-count";
-/// The record header that tells the attempts before, newest last: a JSON list of [`Attempt`].
+/// The record header with the earlier attempts, newest last: a JSON list of [`Attempt`].
 pub const REDRIVE_HISTORY: &str = "redrive-history";
-/// Attempts that a letter remembers; of more, the newest.
+/// Attempts that a letter lists; of more than these, the newest.
 pub const HISTORY_MAX: usize = 10;
-/// A longer history is not ours and is not read.
+/// A longer header was not written by Millrace and is not read.
 const HISTORY_BYTES_MAX: usize = 8 * 1024;
-/// The reason of a letter whose event is whole but is refused by the read model.
+/// The reason of a letter whose event is valid but refused by the read model.
 pub const REFUSED: &str = "refused-by-read-model";
 
 /// A record that cannot be projected.
@@ -30,17 +28,17 @@ pub const REFUSED: &str = "refused-by-read-model";
 pub struct DeadLetter {
     /// The topic of the record.
     pub topic: String,
-    /// The place of the record; also the letter's name.
+    /// The position of the record; with the topic, the id of the letter.
     pub position: Position,
-    /// A stable word, see [`DecodeError::reason`].
+    /// A stable word: [`DecodeError::reason`] or [`REFUSED`].
     pub reason: String,
-    /// What is wrong, in words.
+    /// The error message.
     pub error: String,
     /// The causes of the error, outermost first.
     pub causes: Vec<String>,
-    /// The event's id, as far as it can be told.
+    /// The event's id, if it is known.
     pub event_id: Option<String>,
-    /// The event's type, as far as it can be told.
+    /// The event's type, if it is known.
     pub event_type: Option<String>,
     /// The record's key, as it came.
     pub key: Option<Vec<u8>>,
@@ -48,11 +46,11 @@ pub struct DeadLetter {
     pub payload: Option<Vec<u8>>,
     /// The record's headers, as they came.
     pub headers: Headers,
-    /// How often it was tried: 1, and once more for each redrive.
+    /// 1, and one more for each redrive.
     pub attempts: u32,
-    /// When the log took the record.
+    /// When the record was appended to the log.
     pub appended_at: Timestamp,
-    /// When it was given up.
+    /// When it became a dead letter.
     pub dead_at: Timestamp,
 }
 
@@ -80,14 +78,19 @@ pub struct Attempt {
 }
 
 impl DeadLetter {
-    /// The letter of a record that is no event.
+    /// The letter of a record that cannot be decoded.
     pub fn undecodable(record: &Record<'_>, error: &DecodeError, now: Timestamp) -> Self {
         let (event_id, event_type) = identity_hint(record);
         Self::new(record, error.reason(), error, event_id, event_type, now)
     }
 
     /// The letter of an event that the read model refuses.
-    pub fn refused(record: &Record<'_>, envelope: &Envelope, error: &ApplyError, now: Timestamp) -> Self {
+    pub fn refused(
+        record: &Record<'_>,
+        envelope: &Envelope,
+        error: &(dyn Error + 'static),
+        now: Timestamp,
+    ) -> Self {
         let event_id = Some(envelope.event_id.to_string());
         let event_type = Some(envelope.event.event_type().as_str().to_owned());
         Self::new(record, REFUSED, error, event_id, event_type, now)
@@ -120,7 +123,6 @@ impl DeadLetter {
         }
     }
 
-    /// Its id.
     pub fn id(&self) -> LetterId {
         LetterId { topic: self.topic.clone(), position: self.position }
     }
@@ -131,7 +133,7 @@ impl DeadLetter {
         length(&self.payload) + length(&self.key) + self.headers.as_bytes().len()
     }
 
-    /// The attempts before this one, oldest first. They travel in the record itself, so they outlive the tables.
+    /// The attempts before this one, oldest first. They travel in the record, so they outlive the tables.
     pub fn history(&self) -> Vec<Attempt> {
         let header =
             self.headers.view().get(REDRIVE_HISTORY).filter(|value| value.len() <= HISTORY_BYTES_MAX);
@@ -139,7 +141,7 @@ impl DeadLetter {
         header.and_then(|value| serde_json::from_slice(value).ok()).unwrap_or_default()
     }
 
-    /// The record that sends the letter through the log again: the same bytes, key and headers, one redrive more.
+    /// The record of a redrive: the same bytes, key and headers, with one more attempt in the history.
     pub fn to_record(&self) -> NewRecord {
         let mut headers = Headers::EMPTY;
         let ours =
@@ -290,9 +292,9 @@ mod tests {
     #[test]
     fn a_history_that_others_wrote_breaks_nothing() {
         let huge = format!("[{}]", vec!["{}"; HISTORY_BYTES_MAX].join(","));
-        for told in ["", "nonsense", "{}", r#"[{"position":"x"}]"#, &huge] {
-            let letter = letter(b"x", &Headers::EMPTY.with(REDRIVE_HISTORY, told.as_bytes()));
-            assert_eq!(letter.history(), [], "{told:.20}");
+        for header in ["", "nonsense", "{}", r#"[{"position":"x"}]"#, &huge] {
+            let letter = letter(b"x", &Headers::EMPTY.with(REDRIVE_HISTORY, header.as_bytes()));
+            assert_eq!(letter.history(), [], "{header:.20}");
             assert_eq!(letter.to_record().headers.view().iter().count(), 2);
         }
     }

@@ -1,8 +1,8 @@
 //! The mirror: keeps the list in Redis equal to the open letters in the store, exactly once each, newest first.
 //!
-//! The store says what is to be done: a letter that is open and not shown is pushed, one that is closed and shown is
-//! removed. A push is noted as begun before and as done after it, so that no crash between the two leaves a letter
-//! behind in either place. Redis being away makes the mirror wait and nobody else; it catches up by itself.
+//! The store decides what to do: an open letter that the list does not show is pushed, a closed one that it shows is
+//! removed. A push is recorded as started before it and as done after it, so that a crash in between neither loses a
+//! letter nor shows it twice. While Redis is unavailable only the mirror waits; it catches up by itself.
 
 use std::time::{Duration, Instant};
 
@@ -10,51 +10,23 @@ use millrace_platform::redis::RedisUrl;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::letter::{DeadLetter, LetterId};
 use super::redis::{Claim, ListError, RedisList};
-use super::{DeadLetter, DeadLetters, LetterError, LetterId};
+use super::review::LetterError;
+use super::{DeadLetters, LetterFilter};
+
+pub use super::mirror_state::{MirrorPoint, MirrorWork, Shown};
 use crate::metrics::MirrorMetrics;
 use crate::retry::Backoff;
 
-/// How often store and Redis are looked at while there is nothing to do.
+/// Between two rounds while there is nothing to do.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const BACKOFF: Backoff = Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(10) };
-/// A list that others change is not filled again more often than this: it might be what they live on.
+/// A list that other programs change is not refilled more often than this, or the two would fight over it.
 const REFILL_EVERY: Duration = Duration::from_secs(60);
 
-/// Whether the list shows a letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
-    /// No.
-    No = 0,
-    /// A push was begun, and its answer is not known.
-    Perhaps = 1,
-    /// Yes.
-    Yes = 2,
-}
-
-/// Which filling of the list the store speaks of.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MirrorPoint {
-    /// The list's name for it; empty when there never was one.
-    pub generation: String,
-    /// Changes of the list that the store knows of.
-    pub version: i64,
-}
-
-/// What the mirror has to do next.
-#[derive(Debug, Default)]
-pub struct MirrorWork {
-    /// Closed letters that are shown, at most a hundred.
-    pub remove: Vec<LetterId>,
-    /// Open letters that are not shown, the oldest first, at most a hundred and at most about a megabyte.
-    pub push: Vec<DeadLetter>,
-    /// All such letters.
-    pub waiting: u64,
-}
-
-/// What the mirror needs of the store.
 impl DeadLetters {
-    /// Which filling the store speaks of.
+    /// Which filling the store describes.
     ///
     /// # Errors
     /// [`LetterError::Store`].
@@ -65,7 +37,7 @@ impl DeadLetters {
         }
     }
 
-    /// Begins a new filling: no letter is shown.
+    /// Starts a new filling: the list shows no letter.
     ///
     /// # Errors
     /// [`LetterError::Store`].
@@ -76,7 +48,7 @@ impl DeadLetters {
         }
     }
 
-    /// What is to be done.
+    /// What the mirror must do next.
     ///
     /// # Errors
     /// [`LetterError::Store`].
@@ -87,8 +59,8 @@ impl DeadLetters {
         }
     }
 
-    /// Notes whether letters are shown, as of that point. Returns whether the store still speaks of that filling;
-    /// nothing was noted otherwise.
+    /// Records whether the list shows these letters, as of `point`. Returns false, and records nothing, when the store
+    /// describes another filling by now.
     ///
     /// # Errors
     /// [`LetterError::Store`].
@@ -105,28 +77,26 @@ impl DeadLetters {
     }
 }
 
-/// Why a round did not come to its end. What it did is done, and the next one goes on.
+/// Why a round ended early. Its changes are kept, and the next round continues.
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
-    /// The list.
     #[error(transparent)]
     List(#[from] ListError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] LetterError),
 }
 
-/// What a round did.
+/// The result of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Round {
-    /// List and store agree.
+    /// The list is up to date.
     Agreed,
-    /// It changed the list and there may be more to do.
+    /// The list was changed, and there may be more to do.
     Changed,
-    /// Another process keeps the list.
+    /// Another process maintains the list.
     Another,
-    /// Others changed the list, which was filled anew only a moment ago.
-    LeftAlone,
+    /// Another program changed the list, which was refilled only a moment ago.
+    Backoff,
 }
 
 /// The mirror of one process.
@@ -144,7 +114,7 @@ impl Mirror {
         Self { letters, list: RedisList::new(url, list), metrics, refilled: None }
     }
 
-    /// Mirrors until it is told to stop.
+    /// Mirrors until `stop` is cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
         let (mut failures, mut is_up) = (0_u32, None);
         while !stop.is_cancelled() {
@@ -155,44 +125,43 @@ impl Mirror {
                 Err(_) => BACKOFF.delay(failures.saturating_add(1), rand::random()),
             };
             failures = if result.is_ok() { 0 } else { failures.saturating_add(1) };
-            is_up = Some(self.say(result.err(), is_up));
-            // A select would drop a round midway; only the pause is cut short.
+            is_up = Some(self.report(result.err(), is_up));
+            // Only the pause can be cancelled: a round that is dropped midway would leave its claim behind.
             let _stopped = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
         }
         if is_up == Some(true) {
-            // The lease ends by itself; this only saves the next process the wait.
-            let _kept = self.list.release().await;
+            // The lease would end by itself; releasing it saves the next process the wait.
+            let _still_leased = self.list.release().await;
         }
     }
 
-    /// Tells once that Redis is away, and once that it is back. Returns whether it is up.
-    fn say(&self, error: Option<MirrorError>, was_up: Option<bool>) -> bool {
+    /// Logs once when Redis becomes unavailable and once when it is back. Returns whether it is up.
+    fn report(&self, error: Option<MirrorError>, was_up: Option<bool>) -> bool {
         let is_up = match error {
-            // Being overtaken is another's success.
+            // Another process has taken over, so the mirror is fine.
             None | Some(MirrorError::List(ListError::Overtaken)) => true,
             Some(error) => {
                 if was_up != Some(false) {
                     let cause = millrace_platform::telemetry::chain(&error);
                     tracing::warn!(
-                        redis = %self.list.address(),
-                        "dead letters are not mirrored, and will be by themselves once this is over: {cause}"
+                        target: "millrace::projector", redis = %self.list.address(),
+                        "dead letters not mirrored, retrying: {cause}"
                     );
                 }
                 false
             }
         };
         if is_up && was_up == Some(false) {
-            tracing::info!(redis = %self.list.address(), "dead letters are mirrored again");
+            tracing::info!(target: "millrace::projector", redis = %self.list.address(), "dead letters are mirrored again");
         }
         self.metrics.up.set(i64::from(is_up));
         is_up
     }
 
-    /// Claims the list, fills it anew when it is not the one that the store speaks of, and does the next part of what
-    /// there is to do.
+    /// Claims the list, refills it when it is not the one that the store describes, and does the next part of the work.
     ///
     /// # Errors
-    /// [`MirrorError`]; the next round goes on where this one stopped.
+    /// [`MirrorError`]; the next round continues.
     pub async fn round(&mut self) -> Result<Round, MirrorError> {
         let result = self.claim_and_change(false).await;
         if result.is_err() {
@@ -201,30 +170,30 @@ impl Mirror {
         result
     }
 
-    /// Fills the list anew, taking it from the process that keeps it. Returns how many letters it shows.
+    /// Refills the list, also when another process maintains it. Returns how many letters it shows.
     ///
     /// # Errors
-    /// [`MirrorError`]; whoever mirrors next goes on.
+    /// [`MirrorError`]; the next mirror continues.
     pub async fn rebuild(&mut self) -> Result<u64, MirrorError> {
         let claim = self.list.claim(true).await?.ok_or(ListError::Overtaken)?;
-        self.restart(&claim, "it was asked for").await?;
+        self.restart(&claim, "requested").await?;
         self.catch_up().await
     }
 
     /// Mirrors until there is nothing left to do. Returns how many letters are open.
     ///
     /// # Errors
-    /// [`MirrorError`]; whoever mirrors next goes on.
+    /// [`MirrorError`]; the next mirror continues.
     pub async fn catch_up(&mut self) -> Result<u64, MirrorError> {
         while self.claim_and_change(true).await? == Round::Changed {}
         self.list.release().await?;
-        Ok(self.letters.depth(&super::LetterFilter::default()).await?)
+        Ok(self.letters.depth(&LetterFilter::default()).await?)
     }
 
-    /// Mirrors until there is nothing left to do, unless another process keeps the list, which then does so.
+    /// Mirrors until there is nothing left to do, unless another process maintains the list.
     ///
     /// # Errors
-    /// [`MirrorError`]; whoever mirrors next goes on.
+    /// [`MirrorError`]; the next mirror continues.
     pub async fn tidy(&mut self) -> Result<(), MirrorError> {
         while self.claim_and_change(false).await? == Round::Changed {}
         Ok(self.list.release().await?)
@@ -233,9 +202,9 @@ impl Mirror {
     async fn claim_and_change(&mut self, force: bool) -> Result<Round, MirrorError> {
         let Some(claim) = self.list.claim(force).await? else { return Ok(Round::Another) };
         let point = self.letters.mirror_point().await?;
-        if let Some(why) = why_restart(&claim, &point) {
+        if let Some(why) = refill_reason(&claim, &point) {
             if !claim.agrees && self.refilled.is_some_and(|at| at.elapsed() < REFILL_EVERY) {
-                return Ok(Round::LeftAlone);
+                return Ok(Round::Backoff);
             }
             self.restart(&claim, why).await?;
             return Ok(Round::Changed);
@@ -249,17 +218,18 @@ impl Mirror {
         Ok(Round::Changed)
     }
 
-    /// The store forgets first: should this process die in between, the generations differ and it is done once more.
+    /// Starts a new filling, in the store first: if this process dies in between, the generations differ and the next
+    /// round starts over.
     async fn restart(&mut self, claim: &Claim, why: &str) -> Result<(), MirrorError> {
         let generation = Uuid::now_v7().to_string();
         self.letters.mirror_restart(&generation).await?;
         let aside = self.list.reset(claim, &generation).await?;
         self.refilled = Some(Instant::now());
-        tracing::info!(list = self.list.name(), "filling the list of dead letters anew: {why}");
+        tracing::info!(target: "millrace::projector", list = self.list.name(), "refilling the list of dead letters: {why}");
         if let Some(aside) = aside {
             tracing::warn!(
-                list = self.list.name(),
-                "a list that is not Millrace's stood there; it is kept as {aside}"
+                target: "millrace::projector", list = self.list.name(),
+                "a foreign list of that name was renamed to {aside}"
             );
         }
         Ok(())
@@ -271,21 +241,21 @@ impl Mirror {
         mut point: MirrorPoint,
         work: MirrorWork,
     ) -> Result<(), MirrorError> {
-        // First what frees memory, which may be what is missing.
+        // Removals first: they free memory, and Redis may be full.
         if !work.remove.is_empty() {
             point.version = self.list.remove(claim, &work.remove).await?;
-            self.note(&work.remove, Shown::No, &point).await?;
+            self.record(&work.remove, Shown::No, &point).await?;
         }
         if !work.push.is_empty() {
             let ids: Vec<_> = work.push.iter().map(DeadLetter::id).collect();
-            self.note(&ids, Shown::Perhaps, &point).await?;
+            self.record(&ids, Shown::Perhaps, &point).await?;
             point.version = self.list.push(claim, &work.push).await?;
-            self.note(&ids, Shown::Yes, &point).await?;
+            self.record(&ids, Shown::Yes, &point).await?;
         }
         Ok(())
     }
 
-    async fn note(&self, ids: &[LetterId], shown: Shown, point: &MirrorPoint) -> Result<(), MirrorError> {
+    async fn record(&self, ids: &[LetterId], shown: Shown, point: &MirrorPoint) -> Result<(), MirrorError> {
         if self.letters.mirrored(ids, shown, point).await? {
             return Ok(());
         }
@@ -293,18 +263,18 @@ impl Mirror {
     }
 }
 
-/// Why the list cannot be the one that the store speaks of, if it cannot.
-fn why_restart(claim: &Claim, point: &MirrorPoint) -> Option<&'static str> {
+/// Why the list is not the one that the store describes; `None` when it is.
+fn refill_reason(claim: &Claim, point: &MirrorPoint) -> Option<&'static str> {
     if claim.generation.is_empty() && point.generation.is_empty() {
-        Some("it is the first time")
+        Some("first filling")
     } else if claim.generation.is_empty() {
-        Some("Redis was emptied, or is another one")
+        Some("Redis was emptied or replaced")
     } else if claim.generation != point.generation {
-        Some("it showed the letters of another store")
+        Some("it shows the letters of another store")
     } else if claim.version < point.version {
-        Some("Redis has forgotten its last changes")
+        Some("Redis lost its last changes")
     } else if !claim.agrees {
-        Some("the list was changed by others")
+        Some("another program changed it")
     } else {
         None
     }

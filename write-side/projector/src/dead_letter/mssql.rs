@@ -1,4 +1,4 @@
-//! Dead letters in SQL Server, read and closed on connections of their own.
+//! Dead letters in SQL Server, on connections of their own.
 
 mod mirror;
 
@@ -8,9 +8,11 @@ use millrace_mssql::{MssqlError, MssqlUrl, Param, Pool, Row};
 use millrace_platform::sql;
 use serde::Serialize;
 
-use super::{DeadLetter, LetterError, LetterFilter, LetterGroup, LetterId, Resolution};
+use super::filter::LetterFilter;
+use super::letter::{DeadLetter, LetterId};
+use super::review::{LetterError, LetterGroup, Resolution};
 
-/// The routes, the mirror and the line of figures rarely ask at the same time.
+/// For the routes, the mirror and the periodic count, which are rarely busy at the same time.
 const CONNECTIONS: u32 = 4;
 /// Bytes of payloads, keys and headers on a page; the last letter may exceed it.
 const PAGE_BYTES_MAX: i64 = 16 * 1024 * 1024;

@@ -1,7 +1,7 @@
 //! The list in Redis that shows the open letters: claimed for a round, then changed by scripts that each do all or nothing.
 //!
-//! Beside the list `dlq` stand `dlq:index`, a sorted set of the letters in it by age, and `dlq:mirror`, a hash that says
-//! who may change them. The index makes a push harmless to repeat and tells where a late letter belongs.
+//! Beside the list `dlq` there are `dlq:index`, a sorted set of its letters by age, and `dlq:mirror`, a hash with the
+//! process that may change them. The index makes a repeated push harmless and gives a late letter its place.
 
 use millrace_domain::Timestamp;
 use millrace_platform::redis::{ANSWER_MAX, RedisFailure, RedisUrl, bounded};
@@ -9,22 +9,22 @@ use redis::Script;
 use redis::aio::MultiplexedConnection;
 use uuid::Uuid;
 
-use super::{DeadLetter, LetterId};
+use super::letter::{DeadLetter, LetterId};
 
-/// How long a claim keeps other processes away. More than all calls of a round may take.
+/// How long a claim excludes other processes: longer than all calls of a round may take.
 const LEASE_MS: u32 = 15_000;
 
 /// Why a round did not change the list.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
-    /// Redis is away, slow, full, or says no.
+    /// Redis is unavailable, slow or full, or its answer is an error.
     #[error("Redis")]
     Redis(#[from] RedisFailure),
     /// Another process has claimed the list since.
-    #[error("another process keeps the list now")]
+    #[error("another process maintains the list now")]
     Overtaken,
-    /// Somebody else changed the list.
-    #[error("the list was changed by others")]
+    /// Another program changed the list.
+    #[error("another program changed the list")]
     Disagrees,
 }
 
@@ -38,15 +38,15 @@ impl From<redis::RedisError> for ListError {
 #[derive(Debug, Clone)]
 pub(super) struct Claim {
     token: String,
-    /// The name under which it was begun; empty when it never was.
+    /// The id of its filling; empty before the first one.
     pub(super) generation: String,
-    /// How often it was changed since.
+    /// Changes since it was filled.
     pub(super) version: i64,
-    /// Whether list and index agree.
+    /// Whether the list and its index agree.
     pub(super) agrees: bool,
 }
 
-/// The list, from the side of one process.
+/// The list, as one process uses it.
 #[derive(Debug)]
 pub(super) struct RedisList {
     url: RedisUrl,
@@ -85,12 +85,12 @@ impl RedisList {
         &self.keys[0]
     }
 
-    /// Where it is, for a person; without the password.
+    /// Without the password.
     pub(super) fn address(&self) -> &RedisUrl {
         &self.url
     }
 
-    /// Drops the connection after an error: the answer to what was asked may still be under way.
+    /// Drops the connection after an error: the answer to the failed call may still arrive on it.
     pub(super) fn disconnect(&mut self) {
         self.connection = None;
     }
@@ -118,12 +118,12 @@ impl RedisList {
         Ok(Some(Claim { token, generation, version, agrees }))
     }
 
-    /// Gives the list to whoever claims it next, when it is ours still.
+    /// Ends the claim, if it is still ours.
     pub(super) async fn release(&mut self) -> Result<(), ListError> {
         self.claim_for(0, false).await.map(drop)
     }
 
-    /// Empties the list and names it anew. Returns the key under which a list of others was put aside, if there was one.
+    /// Empties the list and starts a new generation. Returns the new name of a foreign list that was there, if any.
     pub(super) async fn reset(
         &mut self,
         claim: &Claim,

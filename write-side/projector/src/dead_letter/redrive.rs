@@ -1,7 +1,7 @@
 //! Sending letters through the log again.
 //!
-//! The record is appended first and the letter closed afterwards. When the process dies between the two, the letter
-//! stays open and may be sent once more, which changes nothing (promise 2).
+//! The record is appended first and the letter closed afterwards. If the process dies in between, the letter stays open
+//! and may be sent again, which changes nothing: an event counts once.
 
 use millrace_domain::{Position, Timestamp};
 use millrace_event_log::EventLog;
@@ -11,21 +11,20 @@ use super::{DeadLetter, DeadLetters, LetterError, LetterFilter, LetterId, Resolu
 /// Letters that share an append and a transaction.
 const BATCH: u32 = 100;
 
-/// A letter that stands in the log again.
+/// A letter whose record was appended to the log again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redriven {
-    /// Its id.
     pub id: LetterId,
-    /// The id of its event, as far as it can be told.
+    /// The id of its event, if it is known.
     pub event_id: Option<String>,
-    /// Where it is now.
+    /// The position of the new record.
     pub position: Position,
 }
 
 /// Sends letters through the log again and closes them.
 ///
 /// # Errors
-/// [`LetterError`]; the letters are open still.
+/// [`LetterError`]; then the letters are still open.
 pub async fn redrive(
     letters: &DeadLetters,
     log: &EventLog,
@@ -39,11 +38,11 @@ pub async fn redrive(
     Ok(redriven.map(|((id, event_id), position)| Redriven { id, event_id, position }).collect())
 }
 
-/// Sends the letters that match and are dead by now through the log again, the newest first, at most `max` of them;
-/// tells `sent` after each batch. Those that come back meanwhile are left alone.
+/// Sends the letters that match and have died by now through the log again, newest first, at most `max`, and calls `sent`
+/// after each batch. Letters that come back meanwhile are left alone.
 ///
 /// # Errors
-/// [`LetterError`]; what `sent` was not told of is open still.
+/// [`LetterError`]; the letters that `sent` was not called with are still open.
 pub async fn redrive_matching(
     letters: &DeadLetters,
     log: &EventLog,
@@ -54,7 +53,7 @@ pub async fn redrive_matching(
     let filter = filter.clone().until(Timestamp::now());
     let mut left = max;
     while left > 0 {
-        // What was sent is closed, so the next ones stand at the beginning.
+        // The letters of the last batch are closed, so the next ones are at the beginning.
         let batch = letters.page(&filter, left.min(BATCH), 0).await?;
         if batch.is_empty() {
             break;

@@ -1,4 +1,4 @@
-//! Dead letters in the read model's SQLite file, read and closed on a connection of their own.
+//! Dead letters in the read model's SQLite file, on a connection of their own.
 
 mod mirror;
 
@@ -11,7 +11,9 @@ use millrace_platform::sql;
 use millrace_platform::sqlite::{self, Synchronous};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use super::{DeadLetter, LetterError, LetterFilter, LetterGroup, LetterId, Resolution};
+use super::filter::LetterFilter;
+use super::letter::{DeadLetter, LetterId};
+use super::review::{LetterError, LetterGroup, Resolution};
 
 const CACHE_BYTES: u32 = 2 * 1024 * 1024;
 const WAL_PAGES: u32 = 16 * 1024;

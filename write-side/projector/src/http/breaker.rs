@@ -8,7 +8,7 @@ use axum::response::Response;
 use millrace_platform::http::json;
 use millrace_platform::http::openapi::Refusals;
 
-use super::Admin;
+use super::state::Admin;
 use crate::projector::BreakerStatus;
 
 /// The state of the circuit breaker around the read model's store
@@ -22,7 +22,7 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
 #[utoipa::path(post, path = "/api/v1/circuit-breaker/reset", tag = "circuit breaker",
     responses((status = 200, body = BreakerStatus), Refusals))]
 pub(super) async fn reset(State(admin): State<Arc<Admin>>) -> Response {
-    tracing::info!("circuit breaker closed over HTTP");
+    tracing::info!(target: "millrace::projector", "circuit breaker closed over HTTP");
     admin.progress.retry_now();
     json(StatusCode::OK, &admin.progress.breaker())
 }

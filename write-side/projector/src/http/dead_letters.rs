@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Admin;
+use super::state::Admin;
 use crate::dead_letter::{
     DeadLetter, LetterError, LetterFilter, LetterGroup, LetterId, LetterJson, Resolution,
 };
@@ -29,7 +29,7 @@ const DISCARD_SLICE: u32 = 1_000;
 impl From<LetterError> for Problem {
     /// Logs the cause and hides it from the client.
     fn from(error: LetterError) -> Self {
-        tracing::warn!("{}", chain(&error));
+        tracing::warn!(target: "millrace::projector", "{}", chain(&error));
         Self::unavailable(match error {
             LetterError::Store(_) => "dead letters unavailable; retry after a second",
             LetterError::Log(_) => "event log unavailable; retry after a second",
@@ -149,7 +149,7 @@ pub(super) async fn discard(
     match discarded.await?? {
         0 => Err(not_found(&id)),
         discarded => {
-            tracing::info!(id, "dead letter discarded over HTTP");
+            tracing::info!(target: "millrace::projector", id, "dead letter discarded over HTTP");
             Ok(json(StatusCode::OK, &Discarded { discarded }))
         }
     }
@@ -222,7 +222,7 @@ pub(super) async fn clear(
         result.map(|()| discarded)
     });
     let discarded = discarded.await??;
-    tracing::info!(discarded, "all dead letters discarded over HTTP");
+    tracing::info!(target: "millrace::projector", discarded, "all dead letters discarded over HTTP");
     Ok(json(StatusCode::OK, &Discarded { discarded }))
 }
 

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 use utoipa::ToSchema;
 
-use super::Admin;
 use super::dead_letters::{count_open, letter_id, not_found};
+use super::state::Admin;
 use crate::dead_letter::{
     DeadLetter, LetterError, LetterFilter, LetterId, Redriven, redrive, redrive_matching,
 };
@@ -153,7 +153,7 @@ fn answer(dry_run: bool, redriven: Vec<ReplayedLetter>, remaining: u64) -> Respo
 
 /// Letters that were not redriven are still open, so the same request again continues where this one stopped.
 fn interrupted(error: &LetterError, done: usize) -> Problem {
-    tracing::warn!("{}", chain(error));
+    tracing::warn!(target: "millrace::projector", "{}", chain(error));
     let part = if matches!(error, LetterError::Log(_)) { "event log" } else { "read model" };
     Problem::unavailable(format!(
         "{part} unavailable; {done} letters were redriven, the others are still open"

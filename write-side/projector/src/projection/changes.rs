@@ -1,7 +1,7 @@
-//! Coalescing: what a batch of events comes down to, one change per row. Pure.
+//! Coalescing: reduces a batch of events to one change per row. Pure.
 //!
-//! Changes are sorted by key. That finds the events of one row without a hash table, and lets the store walk its
-//! B-trees from left to right.
+//! Changes are sorted by key. That groups the events of a row without a hash table, and the store walks its B-trees from
+//! left to right.
 
 use millrace_domain::event::{Event, InventoryAdjusted, OrderPlaced, PaymentStatus, UserCreated};
 use millrace_domain::id::{EventId, OrderId, PaymentId};
@@ -19,24 +19,19 @@ pub struct Changes<'a> {
     pub payments: Vec<Payment<'a>>,
     /// Every adjustment, each event id once.
     pub adjustments: Vec<(&'a Envelope, &'a InventoryAdjusted)>,
-    /// Adjustments left out because their event id stands in the batch already.
+    /// Adjustments left out because their event id is in the batch already.
     pub duplicate_adjustments: u64,
 }
 
-/// A state of an order's payment: opened by the order, ended by its settlement.
+/// A state of an order's payment: opened by the order, ended by a settlement.
 #[derive(Debug, Clone, Copy)]
 pub struct Payment<'a> {
-    /// The row.
     pub order_id: &'a OrderId,
-    /// Unknown while only the order is.
+    /// `None` while only the order is known.
     pub payment_id: Option<&'a PaymentId>,
-    /// How much.
     pub amount: Amount,
-    /// Of what.
     pub currency: Currency,
-    /// By which means.
     pub method: Option<&'a Method>,
-    /// Where it stands.
     pub status: PaymentStatus,
     /// When it ended.
     pub settled_at: Option<Timestamp>,
@@ -47,7 +42,7 @@ pub struct Payment<'a> {
 }
 
 impl<'a> Changes<'a> {
-    /// What these events come down to, in whatever order they are given.
+    /// The changes of these events; their order does not matter.
     pub fn of(events: &[&'a Envelope]) -> Self {
         let mut changes = Self::default();
         for envelope in events {
@@ -113,8 +108,7 @@ fn version(envelope: &Envelope) -> (Timestamp, &EventId) {
 
 /// Sorts by key and keeps, for each, the change of the highest version.
 ///
-/// The stable sort merges runs that are sorted already, and there are some: ids of our own are ordered by time, so
-/// each partition is one.
+/// The stable sort merges runs that are sorted already: ids of our own are ordered by time, so each partition is one.
 fn keep_newest<T: Copy, K: Ord, V: Ord>(
     changes: &mut Vec<T>,
     key: impl Fn(T) -> K,

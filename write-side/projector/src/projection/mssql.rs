@@ -1,7 +1,7 @@
 //! The projection into SQL Server: one request a batch, which is one transaction (`sql/mssql/projection/apply.sql`).
 //!
-//! The answer to a commit can be lost. Then nobody knows whether the batch was projected, but the fence does: when the
-//! same batch is tried again and the fence stands behind it, it was.
+//! The answer to a commit can be lost. Then the fence shows whether the batch was projected: it was, when the same batch
+//! is tried again and the fence is already behind it.
 
 pub mod document;
 
@@ -12,11 +12,12 @@ use millrace_mssql::{FENCED, Migrated, MssqlError, MssqlUrl, Param, Pool, Row};
 use millrace_platform::{ErrorClass, sql};
 use tokio::runtime::Handle;
 
+use super::batch::{Applied, Batch, Pruned, Span};
 use super::changes::Changes;
-use super::{Applied, ApplyError, Batch, Pruned, Span};
+use super::error::ApplyError;
 use document::Document;
 
-/// Tries of one batch that meets others on the same rows, before it waits like for any failure.
+/// Tries of a batch that collides with other transactions, before it waits as for any failure.
 const COLLISIONS_MAX: u32 = 3;
 /// One projector sends one batch at a time.
 const CONNECTIONS: u32 = 1;
@@ -25,19 +26,19 @@ const CONNECTIONS: u32 = 1;
 #[derive(Debug)]
 pub struct MssqlProjection {
     pool: Pool,
-    /// Runs the requests, while the projector's thread waits.
+    /// Runs the requests while the projector's thread blocks.
     runtime: Handle,
-    /// Bytes of the last document: about what the next one takes.
+    /// Bytes of the last document: an estimate for the next one.
     expected: usize,
-    /// Where a batch wanted to move the fences, of which nobody knows whether it did.
+    /// The spans of a batch whose answer was lost.
     in_doubt: Vec<Span>,
 }
 
 impl MssqlProjection {
-    /// Brings the schema up to date and returns what that took.
+    /// Connects and migrates the schema.
     ///
     /// # Errors
-    /// [`ApplyError`] with what SQL Server says.
+    /// [`ApplyError`] with SQL Server's error.
     pub fn open(url: &MssqlUrl) -> Result<(Self, Migrated), ApplyError> {
         let runtime = Handle::try_current().map_err(|error| ApplyError::Fatal(error.into()))?;
         let migrated =
@@ -45,10 +46,10 @@ impl MssqlProjection {
         Ok((Self::over(url, runtime), migrated))
     }
 
-    /// Opens the store as another process has migrated it.
+    /// Connects and checks the schema, which another process has migrated.
     ///
     /// # Errors
-    /// [`ApplyError`] with what SQL Server reports.
+    /// [`ApplyError`] with SQL Server's error.
     pub fn open_migrated(url: &MssqlUrl) -> Result<Self, ApplyError> {
         let runtime = Handle::try_current().map_err(|error| ApplyError::Fatal(error.into()))?;
         let projection = Self::over(url, runtime);
@@ -60,7 +61,7 @@ impl MssqlProjection {
         Ok(projection)
     }
 
-    /// Over tables that are there already.
+    /// Over tables that are checked already.
     pub fn over(url: &MssqlUrl, runtime: Handle) -> Self {
         let entered = runtime.enter();
         let pool = Pool::new(url, CONNECTIONS);
@@ -81,7 +82,7 @@ impl MssqlProjection {
         let params = vec![Param::Text(older_than.to_string()), Param::Int(slice.cast_signed())];
         let query = self.pool.query(sql!("mssql/projection/prune_inbox.sql"), params);
         let removed = self.runtime.block_on(query).and_then(|rows| counted(&rows)).map_err(sorted)?;
-        // By age, not by id: whatever is old stands at the beginning of its index.
+        // By age, not by id: the oldest rows are at the beginning of their index.
         Ok(Pruned { removed, more: removed == u64::from(slice) })
     }
 
@@ -99,7 +100,7 @@ impl MssqlProjection {
                 Ok(applied)
             }
             Err(MssqlError::Server { number: FENCED, .. }) => {
-                // Counted as new what the lost answer would have told apart: the rows are right either way.
+                // Adjustments of a lost answer are counted as new, also the duplicates among them. Only the metric differs.
                 if self.was_committed(batch)? { Ok(applied) } else { Err(fenced(batch.spans)) }
             }
             Err(error) => {
@@ -111,7 +112,7 @@ impl MssqlProjection {
         }
     }
 
-    /// Sends a batch, again at once when it only met others on its way. Returns how many adjustments it counted.
+    /// Sends a batch, and sends it again at once after a collision. Returns how many adjustments were counted.
     fn send(&self, document: Document, topic: &str) -> Result<u64, MssqlError> {
         let Document { json, bytes } = document;
         let params = vec![Param::Text(json), Param::Bytes(bytes), Param::Text(topic.to_owned())];
@@ -123,17 +124,17 @@ impl MssqlProjection {
                 Ok(rows) => return counted(&rows),
                 Err(error) => error,
             };
-            // A duplicate key is a race once; twice it is the batch's own fault.
+            // The first duplicate key may be a race; the second one is the batch's own.
             let again = (error.is_a_collision() && tried < COLLISIONS_MAX)
                 || (error.is_a_duplicate_key() && tried == 1);
             if !again {
                 return Err(error);
             }
-            tracing::debug!(tried, %error, "trying the batch again");
+            tracing::debug!(target: "millrace::projector", tried, %error, "retrying the batch");
         }
     }
 
-    /// Whether a batch that the fence refuses is the one whose answer was lost, and was projected.
+    /// Whether a batch that the fence refuses is the one whose answer was lost, and was projected by it.
     fn was_committed(&mut self, batch: &Batch<'_>) -> Result<bool, ApplyError> {
         let in_doubt = std::mem::take(&mut self.in_doubt);
         if in_doubt != batch.spans {
@@ -145,7 +146,7 @@ impl MssqlProjection {
 }
 
 fn counted(rows: &[Row]) -> Result<u64, MssqlError> {
-    rows.first().map_or_else(|| Err(MssqlError::Driver("the batch gave no count".to_owned())), Row::count)
+    rows.first().map_or_else(|| Err(MssqlError::Driver("the batch returned no count".to_owned())), Row::count)
 }
 
 fn fenced(spans: &[Span]) -> ApplyError {

@@ -1,7 +1,7 @@
 //! The projection into a SQLite file: one transaction a batch, one run of a prepared statement a row.
 //!
-//! Commits are not forced to disk one by one (`synchronous=NORMAL`): after a power loss the checkpoint is as old as
-//! the rows beside it, and the log, which is forced to disk, gives the rest again.
+//! Commits are not forced to disk one by one (`synchronous=NORMAL`). After a power loss the checkpoint is as old as the
+//! rows beside it, and the log, which is forced to disk, has the rest.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,41 +14,42 @@ use millrace_platform::sql;
 use millrace_platform::sqlite::{self, ErrorClass, MigrateError, Synchronous};
 use rusqlite::{Connection, Statement, Transaction, TransactionBehavior, params};
 
+use super::batch::{Applied, Batch, Pruned, Span};
 use super::changes::{Changes, Payment};
-use super::{Applied, ApplyError, Batch, Pruned, Span};
+use super::error::ApplyError;
 use crate::dead_letter::DeadLetter;
 
-/// Holds the right edges and the hot inner pages of all tables of a few million rows.
+/// Holds the right edges and the inner pages of all tables of a few million rows.
 const CACHE_BYTES: u32 = 64 * 1024 * 1024;
-/// 64 MiB: pages that are written again and again between two checkpoints are copied back once.
+/// 64 MiB: pages that are written often between two checkpoints are copied back once.
 const WAL_PAGES: u32 = 16 * 1024;
 
-/// Short, because the projector itself waits and tries again, and looks at the stop signal meanwhile.
+/// Short, because the projector itself waits, and checks the stop signal meanwhile.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The store.
 #[derive(Debug)]
 pub struct SqliteProjection {
     connection: Connection,
-    /// Where an order's lines become JSON; kept to be filled again.
+    /// Buffer for the JSON of an order's items.
     items: Vec<u8>,
-    /// The last id of the inbox that pruning has looked at; empty at the start of a round.
+    /// The last id of the inbox that pruning has read; empty at the start of a round.
     pruned_to: String,
 }
 
 impl SqliteProjection {
-    /// Opens, or makes, the file and brings its schema up to date. Returns how many steps that took.
+    /// Opens or creates the file and migrates its schema. Returns how many migration steps were run.
     ///
     /// # Errors
-    /// [`ApplyError`] with what SQLite says.
+    /// [`ApplyError`] with SQLite's error.
     pub fn open(path: &Path) -> Result<(Self, usize), ApplyError> {
         Self::open_with(path, Synchronous::Normal)
     }
 
-    /// As [`SqliteProjection::open`], with a say in what a commit survives.
+    /// As [`SqliteProjection::open`], with a choice of what a commit survives.
     ///
     /// # Errors
-    /// [`ApplyError`] with what SQLite says.
+    /// [`ApplyError`] with SQLite's error.
     pub fn open_with(path: &Path, synchronous: Synchronous) -> Result<(Self, usize), ApplyError> {
         if let Some(folder) = path.parent() {
             // Should this fail, opening the file reports it.
@@ -59,10 +60,10 @@ impl SqliteProjection {
         Ok((Self::over(connection)?, steps))
     }
 
-    /// Opens the file as another process has migrated it.
+    /// Opens the file and checks its schema, which another process has migrated.
     ///
     /// # Errors
-    /// [`ApplyError`] with what SQLite reports.
+    /// [`ApplyError`] with SQLite's error.
     pub fn open_migrated(path: &Path) -> Result<Self, ApplyError> {
         if !path.exists() {
             return Err(ApplyError::Transient("not found; run `millrace migrate`".into()));
@@ -85,8 +86,8 @@ impl SqliteProjection {
         read(&self.connection).map_err(sorted)
     }
 
-    /// Walks the inbox in the order of its ids, which needs no index of times: a slice costs the same however many
-    /// rows there are and however few of them are old.
+    /// Walks the inbox in the order of its ids, which needs no index of times: a slice costs the same for any number of
+    /// rows and any share of old ones.
     pub(super) fn prune_inbox(&mut self, older_than: Timestamp, slice: u32) -> Result<Pruned, ApplyError> {
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sorted)?;
         let (looked_at, last) = look(&tx, &self.pruned_to, slice).map_err(sorted)?;
@@ -109,10 +110,10 @@ impl SqliteProjection {
     }
 
     /// Writes changes and dead letters and moves the fence, in one transaction. Returns how many adjustments had been
-    /// counted before. Benchmarks call it with changes made beforehand, to see what the store alone can do.
+    /// counted before. Public for benchmarks, which measure the store alone.
     ///
     /// # Errors
-    /// [`ApplyError`]; nothing was changed then.
+    /// [`ApplyError`]; then nothing was changed.
     pub fn write(
         &mut self,
         topic: &str,
@@ -166,7 +167,7 @@ fn prune(tx: &Transaction<'_>, after: &str, last: &str, older_than: Timestamp) -
     Ok(removed as u64)
 }
 
-/// Whether the fence stood where it should.
+/// Moves a fence; false when it is not where the span begins.
 fn move_fence(tx: &Transaction<'_>, topic: &str, span: Span) -> rusqlite::Result<bool> {
     let Span { partition, from, next } = span;
     let moved = match from {
@@ -208,8 +209,8 @@ fn write_users(tx: &Transaction<'_>, changes: &Changes<'_>) -> rusqlite::Result<
     Ok(())
 }
 
-/// Orders and payments share rows, and both are sorted by them: nearly every order is new and comes with the payment it
-/// opens, and is written in one go.
+/// Orders and payments share rows and are sorted by them. Nearly every order is new and comes with the payment that it
+/// opens, so both are written by one statement.
 fn write_orders(tx: &Transaction<'_>, changes: &Changes<'_>, items: &mut Vec<u8>) -> rusqlite::Result<()> {
     let mut whole = tx.prepare_cached(sql!("sqlite/projection/order_with_payment.sql"))?;
     let mut alone = tx.prepare_cached(sql!("sqlite/projection/order.sql"))?;
@@ -221,7 +222,7 @@ fn write_orders(tx: &Transaction<'_>, changes: &Changes<'_>, items: &mut Vec<u8>
         }
         let payment = payments.next_if(|payment| *payment.order_id == order.order_id);
         items.clear();
-        serde_json::to_writer(&mut *items, &order.items).expect("lines always serialise");
+        serde_json::to_writer(&mut *items, &order.items).expect("items always serialise");
         let items = std::str::from_utf8(items).expect("JSON is UTF-8");
         if let Some(payment) = payment {
             bind_order(&mut whole, envelope, order, items)?;
@@ -277,16 +278,16 @@ fn bind_payment(statement: &mut Statement<'_>, first: usize, payment: &Payment<'
     statement.raw_bind_parameter(first + 7, payment.event_id.as_str())
 }
 
-/// What the new adjustments of one sku come to.
+/// The sum of the new adjustments of one SKU.
 #[derive(Default)]
 struct Stock<'a> {
     delta: i64,
     updated_at: Option<Timestamp>,
-    /// The newest report: when, by which event, how much.
+    /// The newest reported quantity: time, event, quantity.
     report: Option<(Timestamp, &'a str, i64)>,
 }
 
-/// Counts each event that the inbox does not know; returns how many it knew.
+/// Counts each event that is not in the inbox; returns how many were.
 fn write_inventory(
     tx: &Transaction<'_>,
     adjustments: &[(&Envelope, &InventoryAdjusted)],

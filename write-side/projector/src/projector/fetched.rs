@@ -1,7 +1,7 @@
-//! What was fetched and is not projected yet: records, what they decode to, and the parts in which they are tried.
+//! A batch between fetching and projecting: records, their events, and the parts in which they are applied.
 //!
-//! Normally there is one part: everything. When the store refuses it, it is halved until the single event is found;
-//! that one becomes a dead letter, the others go on.
+//! Normally there is one part, the whole batch. A part that the store refuses is halved until the refused event is on
+//! its own; that one becomes a dead letter, the others are applied.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,14 +14,14 @@ use crate::dead_letter::DeadLetter;
 use crate::projection::{ApplyError, Batch, Span};
 use millrace_event_log::{Consumer, LogError, PollLimits, Polled};
 
-/// Below this a thread costs more than it takes over.
+/// For fewer records another thread costs more than it saves.
 const DECODE_SHARE_MIN: usize = 2_000;
 
-/// A record, decoded. Boxed letters keep the common case small.
+/// A decoded record. Boxed letters keep the common case small.
 #[derive(Debug)]
-enum Outcome {
+enum Decoded {
     /// Not decoded yet; never seen outside of [`Fetched::fill`].
-    Unread,
+    Pending,
     Event(Envelope),
     Letter(Box<DeadLetter>),
 }
@@ -30,11 +30,10 @@ enum Outcome {
 #[derive(Debug)]
 pub(super) struct Fetched {
     records: RecordBatch,
-    /// What each record is.
-    outcomes: Vec<Outcome>,
-    /// Parts still to be tried, the next one last. Together they are a suffix of `outcomes`, in order.
+    decoded: Vec<Decoded>,
+    /// Parts still to be applied, the next one last. Together they are a suffix of `decoded`, in order.
     parts: Vec<Range<usize>>,
-    /// What the store said to the event that is tried alone now, each time.
+    /// The store's errors for the event that is tried on its own.
     refusals: Vec<String>,
 }
 
@@ -42,25 +41,25 @@ impl Fetched {
     pub(super) fn new(topic: &str) -> Self {
         Self {
             records: RecordBatch::new(topic),
-            outcomes: Vec::new(),
+            decoded: Vec::new(),
             parts: Vec::new(),
             refusals: Vec::new(),
         }
     }
 
-    /// Whether nothing is left to be tried.
+    /// Whether nothing is left to be applied.
     pub(super) fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// Forgets what is left to be tried.
+    /// Drops what is left to be applied.
     pub(super) fn clear(&mut self) {
-        self.outcomes.clear();
+        self.decoded.clear();
         self.parts.clear();
         self.refusals.clear();
     }
 
-    /// Polls into the buffer and decodes what came; all of it is one part.
+    /// Polls into the buffer and decodes; the whole batch is one part.
     pub(super) fn fill(
         &mut self,
         consumer: &mut Consumer,
@@ -71,31 +70,31 @@ impl Fetched {
         let polled = consumer.poll(&mut self.records, limits, wait)?;
         if polled == Polled::Records && !self.records.is_empty() {
             self.decode();
-            self.parts.push(0..self.outcomes.len());
+            self.parts.push(0..self.decoded.len());
         }
         Ok(polled)
     }
 
-    /// Decoding is half the work beside the store's, and records do not depend on each other, so a large batch is
-    /// shared out among the cores.
+    /// Decoding is half of the work outside the store, and records do not depend on each other, so a large batch is
+    /// decoded on all cores.
     fn decode(&mut self) {
         let records = &self.records;
-        self.outcomes.resize_with(records.len(), || Outcome::Unread);
+        self.decoded.resize_with(records.len(), || Decoded::Pending);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let share = records.len().div_ceil(cores).max(DECODE_SHARE_MIN);
-        let mut shares = (0..).step_by(share).zip(self.outcomes.chunks_mut(share));
+        let mut shares = (0..).step_by(share).zip(self.decoded.chunks_mut(share));
         std::thread::scope(|scope| {
             let first = shares.next();
-            for (from, outcomes) in shares {
-                scope.spawn(move || decode_share(records, from, outcomes));
+            for (from, decoded) in shares {
+                scope.spawn(move || decode_share(records, from, decoded));
             }
-            if let Some((from, outcomes)) = first {
-                decode_share(records, from, outcomes);
+            if let Some((from, decoded)) = first {
+                decode_share(records, from, decoded);
             }
         });
     }
 
-    /// The event that was tried alone is projected: what was said to it before concerns nobody.
+    /// A part was projected, so earlier refusals of its event are obsolete.
     pub(super) fn projected(&mut self) {
         self.refusals.clear();
     }
@@ -108,8 +107,8 @@ impl Fetched {
         self.parts.push(part);
     }
 
-    /// From where to where a part moves each partition. Records of a partition lie in order, so a part that
-    /// follows another continues where that one ended.
+    /// From where to where a part moves the fence of each partition. Records of a partition are in order, so a part
+    /// continues where the one before it ended.
     pub(super) fn spans(&self, part: &Range<usize>, fences: &BTreeMap<i32, Option<i64>>) -> Vec<Span> {
         let mut next = BTreeMap::new();
         for index in part.clone() {
@@ -122,11 +121,11 @@ impl Fetched {
 
     pub(super) fn batch<'a>(&'a self, topic: &'a str, part: &Range<usize>, spans: &'a [Span]) -> Batch<'a> {
         let mut batch = Batch { topic, spans, events: Vec::with_capacity(part.len()), letters: Vec::new() };
-        for outcome in &self.outcomes[part.clone()] {
-            match outcome {
-                Outcome::Event(envelope) => batch.events.push(envelope),
-                Outcome::Letter(letter) => batch.letters.push(letter),
-                Outcome::Unread => unreachable!("fill() leaves none unread"),
+        for item in &self.decoded[part.clone()] {
+            match item {
+                Decoded::Event(envelope) => batch.events.push(envelope),
+                Decoded::Letter(letter) => batch.letters.push(letter),
+                Decoded::Pending => unreachable!("fill() decodes every record"),
             }
         }
         batch
@@ -134,17 +133,17 @@ impl Fetched {
 
     /// The events of a part.
     pub(super) fn events(&self, part: &Range<usize>) -> impl Iterator<Item = &Event> {
-        self.outcomes[part.clone()].iter().filter_map(|outcome| match outcome {
-            Outcome::Event(envelope) => Some(&envelope.event),
-            Outcome::Letter(_) | Outcome::Unread => None,
+        self.decoded[part.clone()].iter().filter_map(|item| match item {
+            Decoded::Event(envelope) => Some(&envelope.event),
+            Decoded::Letter(_) | Decoded::Pending => None,
         })
     }
 
     /// The dead letters of a part.
     pub(super) fn letters(&self, part: &Range<usize>) -> impl Iterator<Item = &DeadLetter> {
-        self.outcomes[part.clone()].iter().filter_map(|outcome| match outcome {
-            Outcome::Letter(letter) => Some(&**letter),
-            Outcome::Event(_) | Outcome::Unread => None,
+        self.decoded[part.clone()].iter().filter_map(|item| match item {
+            Decoded::Letter(letter) => Some(&**letter),
+            Decoded::Event(_) | Decoded::Pending => None,
         })
     }
 
@@ -153,9 +152,9 @@ impl Fetched {
         part.clone().map(|index| self.records.get(index).appended_at)
     }
 
-    /// Halves a part that the store refuses. A part of one event is tried again at once, so that nothing behind it has
-    /// to wait, up to `attempts_max` times; then it becomes a letter, which knows what was said each time. False when
-    /// the part is a letter already.
+    /// Halves a part that the store refuses. A part of one event is tried again at once, up to `attempts_max` times, so
+    /// that the records behind it do not wait; then it becomes a dead letter with the error of each attempt. Returns
+    /// false when the part is a dead letter already.
     pub(super) fn bisect(&mut self, part: &Range<usize>, error: &ApplyError, attempts_max: u32) -> bool {
         if part.len() > 1 {
             let middle = part.start + part.len() / 2;
@@ -163,8 +162,8 @@ impl Fetched {
             self.parts.push(part.start..middle);
             return true;
         }
-        let outcome = &mut self.outcomes[part.start];
-        let Outcome::Event(envelope) = outcome else { return false };
+        let item = &mut self.decoded[part.start];
+        let Decoded::Event(envelope) = item else { return false };
         let (now, attempt) = (Timestamp::now(), self.refusals.len() + 1);
         if attempt < attempts_max as usize {
             self.refusals
@@ -174,34 +173,34 @@ impl Fetched {
             let mut letter = DeadLetter::refused(&record, envelope, error, now);
             letter.causes.append(&mut self.refusals);
             warn(&letter, envelope.correlation_id.as_ref());
-            *outcome = Outcome::Letter(Box::new(letter));
+            *item = Decoded::Letter(Box::new(letter));
         }
         self.parts.push(part.clone());
         true
     }
 }
 
-fn decode_share(records: &RecordBatch, from: usize, outcomes: &mut [Outcome]) {
-    for (index, outcome) in (from..).zip(outcomes) {
+fn decode_share(records: &RecordBatch, from: usize, decoded: &mut [Decoded]) {
+    for (index, item) in (from..).zip(decoded) {
         let record = records.get(index);
-        *outcome = match decode(&record) {
-            Ok(envelope) => Outcome::Event(envelope),
+        *item = match decode(&record) {
+            Ok(envelope) => Decoded::Event(envelope),
             Err(error) => {
                 let letter = DeadLetter::undecodable(&record, &error, Timestamp::now());
                 warn(&letter, None);
-                Outcome::Letter(Box::new(letter))
+                Decoded::Letter(Box::new(letter))
             }
         };
     }
 }
 
-/// `said` by the event itself, if it can be read; else the header tells which command it came from.
-fn warn(letter: &DeadLetter, said: Option<&CorrelationId>) {
+/// The correlation id is the event's, or the header's where the event cannot be decoded.
+fn warn(letter: &DeadLetter, correlation_id: Option<&CorrelationId>) {
     let header = || letter.headers.view().get_str("x-correlation-id");
     tracing::warn!(
-        position = %letter.position,
+        target: "millrace::projector", position = %letter.position,
         eventId = letter.event_id,
-        correlationId = said.map(|id| id.as_str()).or_else(header),
+        correlationId = correlation_id.map(|id| id.as_str()).or_else(header),
         reason = letter.reason,
         attempts = letter.attempts,
         "dead letter: {}",

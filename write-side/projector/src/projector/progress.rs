@@ -1,4 +1,4 @@
-//! How far the projector has come, for those who wait for a position, and for `/ready`.
+//! The projector's state and positions, as other threads see them: `/ready`, the admin routes, tests that wait.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,13 +59,13 @@ struct State {
     records: u64,
 }
 
-/// How the circuit breaker stands.
+/// The state of the circuit breaker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BreakerStatus {
     /// `closed`, `open` or `half-open`.
     pub state: &'static str,
-    /// Calls to the store that failed in a row.
+    /// Failed calls to the store in a row.
     pub failures: u32,
     /// Since when it is not closed.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -99,7 +99,7 @@ impl Progress {
         self.breaker.clone()
     }
 
-    /// Whether somebody asked to try again at once. Asked for once, it is told once.
+    /// Whether a retry was requested; each request is returned once.
     pub(super) fn take_retry_now(&self) -> bool {
         self.retry_now.swap(false, Ordering::Relaxed)
     }
@@ -129,7 +129,7 @@ impl Progress {
         });
     }
 
-    /// It projects, or would if there were something.
+    /// It has partitions and the log answers, whether or not there is anything to project.
     pub(super) fn running(&self) {
         self.state.send_if_modified(|state| {
             let was_not = state.projector != ProjectorState::Running;
@@ -151,7 +151,7 @@ impl Progress {
     }
 }
 
-/// Everyone else's end. Clones see the same.
+/// The other threads' end. Clones read the same state.
 #[derive(Debug, Clone)]
 pub struct ProgressReader {
     topic: Arc<str>,
@@ -166,7 +166,7 @@ impl ProgressReader {
         &self.topic
     }
 
-    /// How the circuit breaker around the store stands.
+    /// The state of the circuit breaker around the store.
     pub fn breaker(&self) -> BreakerStatus {
         let (now, breaker) = (Instant::now(), self.breaker.lock());
         let state = breaker.state(now);
@@ -199,13 +199,13 @@ impl ProgressReader {
         is_projected(&self.state.borrow(), position)
     }
 
-    /// Returns once the record at that position is projected: `true`; `false` when the projector is gone before.
+    /// Waits until the record at that position is projected; `false` when the projector ends before.
     pub async fn when_projected(&self, position: Position) -> bool {
         self.state.clone().wait_for(|state| is_projected(state, position)).await.is_ok()
     }
 }
 
-/// The present, shifted back (−1) or forward (1).
+/// Now, shifted back (−1) or forward (1).
 fn shifted(by: Duration, sign: i64) -> Option<Timestamp> {
     let micros = i64::try_from(by.as_micros()).ok()?;
     Timestamp::from_micros(Timestamp::now().micros() + sign * micros)

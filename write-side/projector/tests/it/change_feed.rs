@@ -1,4 +1,4 @@
-//! The change feed through a real Redis: what the projector changed is heard elsewhere, and nobody waits for it.
+//! The change feed through a real Redis: changes reach other processes, and the projector does not wait for it.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ fn feed(world: &World, redis: &RedisServer) -> ChangeFeed {
     world.wait(async { ChangeFeed::redis(url, FeedMetrics::register(&world.registry)) })
 }
 
-/// The next message, whatever was missed before it.
+/// The next message; notices of missed ones are skipped.
 fn changes(world: &World, listener: &mut Listener) -> Changes {
     world.wait(async {
         loop {
@@ -49,17 +49,17 @@ fn what_one_process_projects_another_hears() {
     let order_id = OrderId::parse("o-1").unwrap();
     let expected = ChangedOrder { order_id, user_id: Some(UserId::parse("u-1").unwrap()) };
     assert_eq!(changes(&world, &mut listener).orders, [expected]);
-    // What is no change of ours is not understood, and told as something missed.
+    // A message of another form counts as missed.
     let _heard: i64 = redis.ask(&["PUBLISH", CHANNEL, "nonsense"]);
     assert!(matches!(world.wait(listener.next()), Some(Heard::Missed)));
-    // Redis goes and comes back: whoever listens is told that something may be missing.
+    // After an outage of Redis listeners get a notice that they may have missed changes.
     redis.stop();
     redis.start_again();
     assert!(matches!(world.wait(listener.next()), Some(Heard::Missed)));
 }
 
 #[test]
-fn a_redis_that_is_away_costs_messages_and_no_time() {
+fn an_unavailable_redis_costs_messages_and_no_time() {
     let Some(mut redis) = RedisServer::start(&[]) else { return };
     redis.stop();
     let world = World::new();

@@ -23,7 +23,7 @@ fn no_event(payload: &str) -> NewRecord {
     NewRecord { key: Some(b"k".to_vec()), payload: payload.into(), headers: Headers::EMPTY }
 }
 
-/// A stock that can take no more: the store refuses whatever adds to it.
+/// A full stock: the store refuses any event that adds to it.
 fn full_stock(world: &World, projector: &mut Projector) {
     world.append_events([&stock("e-full", 0, "full", 1, None)]);
     drain(projector);
@@ -43,7 +43,10 @@ fn b05_what_cannot_be_kept_as_a_dead_letter_is_not_moved_past() {
     world.append(vec![no_event("never an event")]);
     let blocker = world.sql();
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
-    assert!(matches!(projector.step().unwrap(), Step::Waiting(_)), "a store that is away is waited for");
+    assert!(
+        matches!(projector.step().unwrap(), Step::Waiting(_)),
+        "the projector waits for an unavailable store"
+    );
     blocker.execute_batch("ROLLBACK").unwrap();
     assert_eq!(checkpoints(&world), 0);
 
@@ -168,7 +171,7 @@ fn b15_the_log_keeps_the_history_that_a_read_model_is_built_from() {
         let _gone = std::fs::remove_file(world.dir.path().join(file));
     }
     drain(&mut world.projector());
-    assert_eq!(world.tables(), first, "built anew from the log");
+    assert_eq!(world.tables(), first, "rebuilt from the log");
 }
 
 #[test]
@@ -187,16 +190,16 @@ fn b16_a_later_success_does_not_commit_past_a_failure() {
     let mut projector = world.projector();
     full_stock(&world, &mut projector);
     let poison = stock("e-poison", 1, "full", 1, None);
-    // Enough of them that every partition has some, also that of the failure, which stands before them.
+    // Enough that each partition has some, also the one with the failing event before them.
     let behind: Vec<Envelope> =
         (2..32).map(|n| order(&format!("e{n}"), n, &format!("o{n}"), "u", n)).collect();
     world.append_events(std::iter::once(&poison).chain(&behind));
     let blocker = world.sql();
-    let away = rusqlite::Transaction::new_unchecked(&blocker, TransactionBehavior::Immediate).unwrap();
+    let lock = rusqlite::Transaction::new_unchecked(&blocker, TransactionBehavior::Immediate).unwrap();
     for _ in 0..5 {
         assert!(matches!(projector.step().unwrap(), Step::Waiting(_)));
     }
-    drop(away);
+    drop(lock);
     assert_eq!(checkpoints(&world), 1, "nothing behind a failure of the store is moved past");
     drain(&mut projector);
     assert_eq!(checkpoints(&world), 32);
@@ -205,7 +208,7 @@ fn b16_a_later_success_does_not_commit_past_a_failure() {
     let causes = &letters[&Some("e-poison".to_owned())];
     assert_eq!(letters.len(), 1, "what failed is kept, what came behind it is projected");
     let tries = causes.iter().filter(|cause| cause.starts_with("attempt ")).count();
-    assert_eq!(tries, 2, "three attempts: two are told beside the last: {causes:?}");
+    assert_eq!(tries, 2, "three attempts: the errors of two beside the last one: {causes:?}");
     assert_eq!(world.count("OrderPlaced", "applied"), 30);
 }
 
@@ -228,7 +231,7 @@ fn b18_the_latency_of_the_database_is_that_of_the_database() {
     assert_eq!(
         world.metrics.store.operations("apply"),
         before + 1,
-        "one batch is one visit, whatever it holds"
+        "one batch is one call, for any number of records"
     );
     let text = world.registry.render();
     let sum = r#"db_latency_seconds_sum{operation="apply"} "#;

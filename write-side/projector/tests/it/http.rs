@@ -4,6 +4,7 @@ mod access;
 mod dead_letters;
 mod openapi;
 mod operations;
+mod snapshots;
 
 use std::ops::Deref;
 

@@ -18,7 +18,7 @@ fn old_ids_are_forgotten_slice_by_slice_when_all_is_projected() {
 
     world.append_events(&events);
     drain(&mut world.projector());
-    assert_eq!(remembered(), 2_500, "for ever, when nothing else is said");
+    assert_eq!(remembered(), 2_500, "for ever, by default");
 
     let a_day = Duration::from_secs(86_400);
     let mut projector = world.projector_with(ProjectorSettings { inbox_retention: Some(a_day), ..SETTINGS });

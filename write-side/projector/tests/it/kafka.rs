@@ -1,6 +1,6 @@
-//! The projector over real Kafka: sharing, growth, retention, a topic that is missing, a store that is away for long.
+//! The projector over real Kafka: sharing, growth, retention, a missing topic, a long outage of the store.
 //!
-//! Each test makes a topic of its own, and says so when there is no Kafka to make it on.
+//! Each test creates a topic of its own. Without Kafka the tests are skipped and report it.
 
 use std::time::{Duration, Instant};
 
@@ -85,7 +85,7 @@ impl OverKafka {
         rusqlite::Connection::open(self.read_model()).unwrap()
     }
 
-    /// Whether the checkpoints stand where the partitions end.
+    /// Whether the checkpoints are at the ends of the partitions.
     fn is_projected(&self) -> bool {
         let ends: Vec<_> = self.topic.ends().iter().map(i64::to_string).collect();
         rows(&self.sql(), "SELECT next_offset FROM checkpoints ORDER BY partition") == ends
@@ -97,7 +97,7 @@ impl OverKafka {
 }
 
 fn step(projector: &mut Projector) {
-    assert!(!matches!(projector.step().unwrap(), Step::Waiting(_)), "nothing is away here");
+    assert!(!matches!(projector.step().unwrap(), Step::Waiting(_)), "everything is available here");
 }
 
 #[track_caller]
@@ -281,14 +281,14 @@ fn a_store_that_is_away_for_long_costs_no_membership_and_no_letter() {
     until("the breaker opens", || over.metrics.circuit_breaker_state.get() == 2);
     let before = over.metrics.store.operations("apply");
     // A second between two attempts, so this is beyond the longest time without a poll.
-    until("the store was asked some more", || over.metrics.store.operations("apply") >= before + 4);
+    until("the store was called some more", || over.metrics.store.operations("apply") >= before + 4);
     let reason = reader.state().not_ready_reason().unwrap();
     assert!(reason.contains("read model unavailable"), "{reason}");
     assert_eq!(over.topic.members(), members, "it never left the group");
 
     blocker.execute_batch("ROLLBACK").unwrap();
     until("all is projected", || over.is_projected());
-    until("it says so", || reader.state().not_ready_reason().is_none());
+    until("it is ready", || reader.state().not_ready_reason().is_none());
     stop.cancel();
     over.runtime.block_on(thread.ended()).unwrap();
     assert_eq!(tables(&over.read_model()), expected_tables(&events));

@@ -1,4 +1,4 @@
-//! The mirror on a real Redis: the list shows the open letters, each once, newest first, whatever happens meanwhile.
+//! The mirror on a real Redis: the list shows the open letters, each once, newest first, also after faults.
 
 use millrace_platform::redis::RedisUrl;
 use millrace_projector::dead_letter::mirror::{Mirror, Round};
@@ -10,7 +10,7 @@ use crate::world::{World, drain};
 
 const POISON: &str = include_str!("../../../../examples/events/poison.ndjson");
 
-/// A store with letters in it, a Redis, and a list there that nobody else uses.
+/// A store with letters, a Redis, and a list of its own there.
 struct Mirrored {
     world: World,
     metrics: MirrorMetrics,
@@ -60,7 +60,7 @@ impl Mirrored {
         millrace_platform::telemetry::chain(&self.world.wait(mirror.round()).unwrap_err())
     }
 
-    /// The list is what the store says, letter by letter.
+    /// The list equals the store, letter by letter.
     #[track_caller]
     fn assert_agrees(&self) {
         let shown: Vec<String> = self.redis.ask(&["LRANGE", &self.list, "0", "-1"]);
@@ -173,7 +173,7 @@ fn a_crash_between_push_and_note_neither_repeats_nor_forgets() {
     sql.execute("UPDATE dead_letter_mirror SET version = 0", []).unwrap();
     there.world.wait(there.mirror().catch_up()).unwrap();
     there.assert_agrees();
-    // The same, and the letter is given up before anybody looks again.
+    // The same, and the letter is discarded before the next round.
     sql.execute("UPDATE dead_letters SET mirrored = 1", []).unwrap();
     there.close(2, Resolution::Discarded);
     there.world.wait(there.mirror().catch_up()).unwrap();
@@ -281,7 +281,7 @@ fn user_password_and_database_of_the_address_are_used() {
     let () = there.redis.ask(&["ACL", "SETUSER", "ada", "on", ">s3cr:t/pw", "~*", "&*", "+@all"]);
     let at = |database: u8| format!("redis://ada:s3cr%3At%2Fpw@127.0.0.1:{}/{database}", there.redis.port());
     there.settle(&mut there.mirror_at(&at(2)));
-    assert_eq!(there.redis.ask::<i64>(&["EXISTS", &there.list]), 0, "nothing stands in database 0");
+    assert_eq!(there.redis.ask::<i64>(&["EXISTS", &there.list]), 0, "database 0 is empty");
     let () = there.redis.ask(&["SWAPDB", "0", "2"]);
     there.assert_agrees();
     let beyond = there.failed(&mut there.mirror_at(&at(99)));
@@ -348,7 +348,7 @@ fn a_list_of_others_is_kept() {
     assert_eq!(letters, ["an older system's letter"]);
     // What a person takes off the list is shown again, but not at once: perhaps he means to take them all.
     let _taken: String = there.redis.ask(&["LPOP", &there.list]);
-    assert_eq!(there.world.wait(mirror.round()).unwrap(), Round::LeftAlone);
+    assert_eq!(there.world.wait(mirror.round()).unwrap(), Round::Backoff);
     there.world.wait(mirror.rebuild()).unwrap();
     there.assert_agrees();
 }
@@ -374,5 +374,5 @@ fn tls_is_spoken() {
     there.settle(&mut there.mirror_at(&trusting));
     there.assert_agrees();
     let failure = there.failed(&mut there.mirror_at(&format!("rediss://127.0.0.1:{free}/0")));
-    assert!(failure.contains("certificate"), "a certificate that nobody vouches for is refused: {failure}");
+    assert!(failure.contains("certificate"), "an untrusted certificate is refused: {failure}");
 }

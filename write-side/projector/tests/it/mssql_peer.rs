@@ -1,4 +1,4 @@
-//! The projection into SQL Server beside a scripted peer that fails on purpose: what is asked, how often, and what becomes
+//! The projection into SQL Server against a scripted peer that fails on purpose: which requests, how many, and what becomes
 //! of connections and batches when the answer is an error, late, torn or missing.
 
 use millrace_domain::event::PaymentStatus::Settled;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::oracle::{order, payment, stock, user};
-use crate::world::{SETTINGS, World};
+use crate::world::World;
 
 /// The answer to a batch that was projected, having counted this many adjustments.
 fn counted(adjustments: i32) -> Vec<Reply> {
@@ -254,7 +254,10 @@ fn after_a_stall_the_next_batch_gets_a_connection_of_its_own() {
     store.apply(&one_of_each()).unwrap();
     let requests = store.peer.requests();
     assert_eq!(requests.iter().map(|request| request.connection).collect::<Vec<_>>(), [1, 2]);
-    assert!(requests.iter().all(|request| !request.in_transaction), "an open transaction reaches nobody");
+    assert!(
+        requests.iter().all(|request| !request.in_transaction),
+        "no open transaction reaches the next caller"
+    );
 }
 
 #[test]
@@ -279,7 +282,7 @@ fn a_server_error_that_ends_the_connection_is_waited_for() {
     store.apply(&one_of_each()).unwrap();
 }
 
-/// A peer that commits the first batch and loses the answer; from then on its fence stands at 8.
+/// A peer that commits the first batch and loses the answer; from then on its fence is at 8.
 fn loses_the_first_answer(request: &Request) -> Vec<Reply> {
     if !is_a_batch(request) {
         return vec![Reply::rows(
@@ -352,7 +355,7 @@ fn tls_is_as_the_url_says() {
     let bare = TdsPeer::setup().without_tls().start(|_| counted(0));
     assert!(
         probe(&bare, "trust-server-certificate=true").is_err(),
-        "TLS is asked for unless words say otherwise"
+        "TLS is requested unless the URL disables it"
     );
     probe(&bare, "encrypt=false").unwrap();
     probe(&bare, "encrypt=plaintext").unwrap();

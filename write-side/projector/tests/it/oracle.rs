@@ -1,4 +1,4 @@
-//! Events that meet each other, drawn at random; what the tables must hold then is told by the test kit's oracle.
+//! Random events on the same few keys; the test kit's oracle computes the tables that they must give.
 
 use millrace_domain::Envelope;
 use millrace_domain::event::PaymentStatus;

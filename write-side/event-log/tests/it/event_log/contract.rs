@@ -218,5 +218,7 @@ pub(super) fn idling_loses_nothing(fixture: &Fixture) {
 }
 
 pub(super) fn answers_a_ping(fixture: &Fixture) {
+    // An append waits until the topic is known; a ping does not.
+    fixture.append_numbered(1);
     fixture.runtime.block_on(fixture.log.ping()).unwrap();
 }

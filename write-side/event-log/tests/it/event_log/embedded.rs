@@ -27,14 +27,14 @@ fn keeps_everything_when_opened_again() {
 }
 
 #[test]
-fn a_second_process_is_told_what_to_do() {
+fn a_second_process_is_refused_with_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let _first = open(dir.path(), 6).unwrap();
     let error = open(dir.path(), 6).unwrap_err();
     assert!(matches!(error, LogError::Fatal(_)), "{error:?}");
     let text = error.to_string();
     assert!(text.contains(&dir.path().display().to_string()), "{text}");
-    assert!(text.contains("stop it, or choose another folder"), "{text}");
+    assert!(text.contains("belongs to one process") && text.contains("EVENT_LOG=kafka://"), "{text}");
 }
 
 #[test]

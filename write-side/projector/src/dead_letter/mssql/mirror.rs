@@ -4,8 +4,9 @@ use millrace_mssql::Param;
 use millrace_platform::sql;
 
 use super::{MssqlLetters, ids_json, letter, letter_id};
-use crate::dead_letter::mirror::{MirrorPoint, MirrorWork, Shown};
-use crate::dead_letter::{LetterError, LetterId};
+use crate::dead_letter::letter::LetterId;
+use crate::dead_letter::mirror_state::{MirrorPoint, MirrorWork, Shown};
+use crate::dead_letter::review::LetterError;
 
 /// Bytes of payloads, keys and headers that are pushed at once; the last letter may exceed it.
 const PUSH_BYTES_MAX: i64 = 1024 * 1024;

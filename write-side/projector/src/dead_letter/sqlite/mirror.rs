@@ -4,8 +4,9 @@ use millrace_platform::sql;
 use rusqlite::{Connection, OptionalExtension, Rows, TransactionBehavior, params};
 
 use super::{SqliteLetters, letter, letter_id};
-use crate::dead_letter::mirror::{MirrorPoint, MirrorWork, Shown};
-use crate::dead_letter::{DeadLetter, LetterError, LetterId};
+use crate::dead_letter::letter::{DeadLetter, LetterId};
+use crate::dead_letter::mirror_state::{MirrorPoint, MirrorWork, Shown};
+use crate::dead_letter::review::LetterError;
 
 /// Bytes of payloads, keys and headers that are pushed at once; the last letter may exceed it.
 const PUSH_BYTES_MAX: usize = 1024 * 1024;

@@ -8,10 +8,10 @@ use millrace_domain::{Amount, Envelope, Timestamp};
 use serde::Serialize;
 
 use crate::dead_letter::DeadLetter;
+use crate::projection::batch::{Batch, Span};
 use crate::projection::changes::{Changes, Payment};
-use crate::projection::{Batch, Span};
 
-/// What one batch is sent as.
+/// The two parameters of a batch.
 #[derive(Debug)]
 pub struct Document {
     /// `@P1`
@@ -21,7 +21,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// The document of a batch whose events come down to these changes. `capacity`: how many bytes of JSON to expect.
+    /// The document of a batch and its changes. `capacity` is the expected size of the JSON, in bytes.
     pub fn of(batch: &Batch<'_>, changes: &Changes<'_>, capacity: usize) -> Self {
         let mut bytes = Vec::new();
         let letters = batch.letters.iter().map(|letter| LetterRow::of(letter, &mut bytes)).collect();
@@ -81,7 +81,7 @@ struct Lists<'a> {
     letters: Vec<LetterRow<'a>>,
 }
 
-/// Which event a row is from: the greater one wins.
+/// Of the event that a row is from. The greater version wins.
 #[derive(Serialize)]
 struct Version<'a> {
     at: Timestamp,
@@ -191,7 +191,7 @@ struct AdjustmentRow<'a> {
     version: Version<'a>,
 }
 
-/// A dead letter. Its bytes stand in `@P2`, from `…Start` on, counted from 1 as `SUBSTRING` does.
+/// A dead letter. Its bytes are in `@P2` from `…Start` on, counted from 1 as `SUBSTRING` counts.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct LetterRow<'a> {

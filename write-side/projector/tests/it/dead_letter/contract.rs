@@ -93,7 +93,7 @@ pub(crate) fn filters_choose_by_every_field(mut store: Store) {
         found
     };
     assert_eq!(found(LetterFilter { event_type: some("OrderPlaced"), ..all() }), [1]);
-    assert_eq!(found(LetterFilter { event_type: some(""), ..all() }), [3], "whose type cannot be told");
+    assert_eq!(found(LetterFilter { event_type: some(""), ..all() }), [3], "of unknown type");
     assert_eq!(found(LetterFilter { reason: some("not-json"), ..all() }), [2, 1]);
     assert_eq!(found(LetterFilter { event_id: some("e-1"), ..all() }), [1]);
     assert_eq!(found(LetterFilter { event_id: some("e-%"), ..all() }), [0_i64; 0]);

@@ -118,8 +118,8 @@ fn replaying_by_event_id_dry_and_bounded() {
     let two = ok(&api.post(REPLAY, body.to_string()));
     assert_eq!((&two["dryRun"], &two["count"]), (&json!(false), &json!(2)));
     assert_eq!((api.records(), messages(&api, "").len()), (9, 5));
-    let nobody = ok(&api.post(REPLAY, r#"{"event_ids":["nobody"]}"#));
-    assert_eq!((&nobody["count"], &nobody["redriven"]), (&json!(0), &json!([])));
+    let unknown = ok(&api.post(REPLAY, r#"{"event_ids":["unknown"]}"#));
+    assert_eq!((&unknown["count"], &unknown["redriven"]), (&json!(0), &json!([])));
     let none = ok(&api.post(REPLAY, r#"{"event_ids":["test-789"],"max_messages":0}"#));
     assert_eq!(none["count"], 0);
 }
@@ -169,7 +169,7 @@ fn a_page_of_another_site_cannot_replay() {
 }
 
 #[test]
-fn a_log_that_is_away_leaves_the_letters_open() {
+fn an_unavailable_log_leaves_the_letters_open() {
     let api = poisoned();
     api.file.fill_disk();
     let letters = messages(&api, "");
@@ -211,7 +211,7 @@ fn one_letter_is_shown() {
 }
 
 #[test]
-fn one_letter_is_given_up() {
+fn one_letter_is_discarded() {
     let api = poisoned();
     let all = messages(&api, "");
     let discard =
@@ -267,7 +267,7 @@ fn replaying_by_time() {
 }
 
 #[test]
-fn clearing_wants_to_be_confirmed() {
+fn clearing_must_be_confirmed() {
     let api = poisoned();
     let clear =
         |query: &str| api.send(reqwest::Method::DELETE, &format!("/api/v1/dlq/clear{query}"), &[], "");
