@@ -1,71 +1,18 @@
 //! Environment variables, the file `.env`, and the names that older systems use for the same settings.
 
 mod names;
+mod older_names;
 mod redis;
+mod value;
 
 use std::collections::HashMap;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// An older name of a setting whose value needs at most a small change.
-struct Alias {
-    setting: &'static str,
-    name: &'static str,
-    /// From a value of the older name to a value of the setting.
-    convert: fn(&str) -> String,
-}
-
-/// A port alone is a port of the loopback interface.
-fn local_port(value: &str) -> String {
-    if value.bytes().all(|byte| byte.is_ascii_digit()) {
-        format!("127.0.0.1:{value}")
-    } else {
-        value.to_owned()
-    }
-}
-
-/// The first one that is set counts.
-const ALIASES: &[Alias] = &[
-    Alias { setting: "KAFKA_GROUP_ID", name: "KAFKA_CONSUMER_GROUP", convert: str::to_owned },
-    Alias { setting: "DLQ_LIST", name: "REDIS_DLQ_KEY", convert: str::to_owned },
-    Alias { setting: "API_ADDR", name: "API_PORT", convert: local_port },
-    Alias { setting: "METRICS_ADDR", name: "METRICS_PORT", convert: local_port },
-    Alias { setting: "COMMAND_ADDR", name: "HTTP_PORT", convert: local_port },
-];
-
-const KAFKA_BROKERS: [&str; 2] = ["KAFKA_BROKERS", "KAFKA_BROKER"];
-const KAFKA_TOPIC: [&str; 2] = ["KAFKA_TOPIC", "KAFKA_TOPIC_ORDERS"];
-const MSSQL_CONNECTION: [&str; 2] = ["MSSQL_CONN", "SQL_CONNECTION"];
-const MSSQL_PARTS: [&str; 4] = ["MSSQL_SERVER", "MSSQL_PORT", "MSSQL_USER", "MSSQL_DATABASE"];
-
-/// Older names that hold a port, the setting that they belong to, and the name without which the port has no meaning.
-///
-/// Kubernetes sets a variable `…_PORT=tcp://10.0.0.1:80` for each service, so a service named `metrics` sets METRICS_PORT.
-const PORTS: [(&str, &str, Option<&str>); 5] = [
-    ("API_PORT", "API_ADDR", None),
-    ("METRICS_PORT", "METRICS_ADDR", None),
-    ("HTTP_PORT", "COMMAND_ADDR", None),
-    ("REDIS_PORT", "REDIS_URL", Some("REDIS_HOST")),
-    ("MSSQL_PORT", "READ_MODEL", Some("MSSQL_SERVER")),
-];
-
-fn is_service_url(name: &str, value: &str) -> bool {
-    PORTS.iter().any(|(port, ..)| *port == name) && value.contains("://")
-}
-
-/// The value of a setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Value {
-    pub text: String,
-    /// The variable that holds it, or several such as `REDIS_HOST and REDIS_PORT`.
-    pub variable: String,
-}
-
-impl Value {
-    fn new(text: impl Into<String>, variables: &[&str]) -> Self {
-        Self { text: text.into(), variable: variables.join(" and ") }
-    }
-}
+use older_names::{
+    ALIASES, KAFKA_BROKERS, KAFKA_TOPIC, MSSQL_CONNECTION, MSSQL_PARTS, PORTS, is_service_url,
+};
+pub use value::Value;
 
 /// Variables of the process take precedence over `.env`. An empty value counts as not set.
 #[derive(Debug, Default)]

@@ -1,19 +1,17 @@
 //! `millrace dead-letters`: reviews, redrives and discards dead letters.
 
+mod lookup;
 mod redrive;
+mod text;
 
 use std::time::Duration;
 
-use anyhow::Context;
 use indicatif::ProgressBar;
-use millrace_domain::Position;
 use millrace_mssql::ReadModelUrl;
 use millrace_platform::metrics::MetricsRegistry;
 use millrace_platform::telemetry::chain;
 use millrace_projector::dead_letter::mirror::Mirror;
-use millrace_projector::dead_letter::{
-    DeadLetter, DeadLetters, LetterFilter, LetterGroup, LetterId, Resolution,
-};
+use millrace_projector::dead_letter::{DeadLetters, LetterFilter, Resolution};
 use millrace_projector::metrics::MirrorMetrics;
 
 use crate::cli::Settings;
@@ -21,6 +19,8 @@ use crate::cli::letters::LettersCommand;
 use crate::output::print_line;
 use crate::produce::progress_bar;
 use crate::usage;
+use lookup::find;
+use text::{counted, group_line, line, visible_json};
 
 /// Letters discarded in one transaction.
 const DISCARD_SLICE: u32 = 1_000;
@@ -87,7 +87,7 @@ async fn list(
     match page.len() {
         0 if total == 0 => print_line(NONE)?,
         _ if end < total => {
-            hint(&format!("{total} open letters; --offset {end} shows more, stats counts them"))
+            hint(&format!("{total} open letters; --offset {end} shows more, stats counts them"));
         }
         _ => {}
     }
@@ -169,70 +169,4 @@ async fn open(url: &ReadModelUrl) -> anyhow::Result<DeadLetters> {
     let letters = DeadLetters::at(url);
     letters.check().await.map_err(|error| usage(chain(&error)))?;
     Ok(letters)
-}
-
-async fn find(letters: &DeadLetters, topic: &str, id: &str) -> anyhow::Result<DeadLetter> {
-    let position: Position = id.parse().map_err(|error| usage(format!("{id:?}: {error}")))?;
-    let letter = letters.get(&LetterId { topic: topic.to_owned(), position }).await?;
-    letter.with_context(|| {
-        format!("open dead letter {id} not found; `millrace dead-letters list` lists the open ones")
-    })
-}
-
-fn counted(letters: u64) -> String {
-    match letters {
-        1 => "1 letter".to_owned(),
-        count => format!("{count} letters"),
-    }
-}
-
-fn line(letter: &DeadLetter) -> String {
-    visible(&format!(
-        "{:<10} {}  {:<20} {:<18} {:<38} {}",
-        letter.position.to_string(),
-        letter.dead_at,
-        letter.reason,
-        letter.event_type.as_deref().unwrap_or("-"),
-        letter.event_id.as_deref().unwrap_or("-"),
-        std::iter::once(&letter.error).chain(&letter.causes).cloned().collect::<Vec<_>>().join(": ")
-    ))
-}
-
-fn group_line(group: &LetterGroup) -> String {
-    let LetterGroup { reason, event_type, count, oldest, newest, example } = group;
-    let event_type = if event_type.is_empty() { "-" } else { event_type };
-    visible(&format!("{count:>8}  {reason:<24} {event_type:<20} {oldest} to {newest}  such as {example}"))
-}
-
-/// Escapes control characters: the fields of a broken record are arbitrary text, and a terminal would execute them.
-fn visible(text: &str) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(escaped).collect()
-}
-
-/// The same JSON value with all control characters escaped. JSON allows some of them in a string.
-fn visible_json(json: &str) -> String {
-    let escaped = |c: char| match c {
-        // Between two fields; within a string it is escaped already.
-        '\n' => c.to_string(),
-        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
-        c => c.to_string(),
-    };
-    json.chars().map(escaped).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn json_of_a_letter_has_no_control_characters() {
-        let text = "\u{7f}\u{9b}2J\u{1b}\n é";
-        let json = super::visible_json(&serde_json::to_string_pretty(&[text]).unwrap());
-        assert!(!json.contains(['\u{7f}', '\u{9b}', '\u{1b}']), "{json:?}");
-        assert_eq!(serde_json::from_str::<[String; 1]>(&json).unwrap(), [text], "the same JSON");
-    }
-
-    #[test]
-    fn a_line_of_a_letter_has_no_control_characters() {
-        assert_eq!(super::visible("\u{1b}[2J\u{9b}a\r\né"), "\\u{1b}[2J\\u{9b}a\\r\\né");
-    }
 }

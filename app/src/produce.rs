@@ -2,6 +2,7 @@
 //! log, otherwise to the command API of a running process.
 
 mod menu;
+mod sink;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
@@ -10,8 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
-use millrace_domain::NewRecord;
-use millrace_event_log::{DEFAULT_TOPIC, EventLog, EventLogUrl, LogError};
+use millrace_event_log::EventLog;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,7 @@ use crate::cli::{ProduceArgs, Settings};
 use crate::output::print_line;
 use crate::simulator::Simulator;
 use crate::{sample, usage};
+use sink::EventSink;
 
 /// Events in one request.
 const BATCH_EVENTS_MAX: usize = 1_000;
@@ -27,94 +28,6 @@ const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Time between two groups of simulated events.
 const TICK: Duration = Duration::from_millis(20);
 const RETRY_WAIT: Duration = Duration::from_secs(1);
-
-/// The destination of events.
-enum EventSink {
-    Log(EventLog),
-    CommandApi { client: reqwest::Client, url: String },
-}
-
-impl EventSink {
-    fn new(settings: &Settings) -> anyhow::Result<Self> {
-        match settings.event_log() {
-            url @ EventLogUrl::Kafka { .. } => {
-                let log_settings = settings.log.settings();
-                Ok(Self::Log(EventLog::open(&url, &log_settings).map_err(usage)?))
-            }
-            // An embedded log belongs to one process, which accepts events by HTTP.
-            EventLogUrl::Embedded(_) => {
-                let url = settings.command_url("/api/v1/events").map_err(usage)?;
-                // The URL is local: a proxy from the environment does not apply.
-                let client = reqwest::Client::builder().no_proxy().build()?;
-                Ok(Self::CommandApi { client, url })
-            }
-        }
-    }
-
-    fn topic(&self) -> &str {
-        match self {
-            Self::Log(log) => log.topic(),
-            Self::CommandApi { .. } => DEFAULT_TOPIC,
-        }
-    }
-
-    /// Sends lines. While the destination is unavailable it waits and logs that it does.
-    async fn send(&self, lines: &[Vec<u8>], stop: &CancellationToken) -> anyhow::Result<()> {
-        loop {
-            match self.try_send(lines).await {
-                Ok(()) => return Ok(()),
-                Err(SendError::Refused(cause)) => anyhow::bail!("events refused: {cause}"),
-                Err(SendError::Unavailable(error)) => {
-                    tracing::warn!(target: "millrace::app", "event log unavailable; retrying: {error:#}");
-                }
-            }
-            let wait = tokio::time::sleep(RETRY_WAIT);
-            anyhow::ensure!(
-                stop.run_until_cancelled(wait).await.is_some(),
-                "stopped before all events were sent"
-            );
-        }
-    }
-
-    async fn try_send(&self, lines: &[Vec<u8>]) -> Result<(), SendError> {
-        match self {
-            Self::Log(log) => {
-                let records: Vec<NewRecord> =
-                    lines.iter().map(|line| sample::record(line, log.topic())).collect();
-                log.append(records).await.map_err(|error| match error {
-                    LogError::Fatal(cause) => SendError::Refused(cause),
-                    error @ LogError::Unavailable(_) => SendError::Unavailable(error.into()),
-                })?;
-                Ok(())
-            }
-            Self::CommandApi { client, url } => post(client, url, lines.join(&b'\n')).await,
-        }
-    }
-}
-
-async fn post(client: &reqwest::Client, url: &str, body: Vec<u8>) -> Result<(), SendError> {
-    let request = client.post(url).header("content-type", "application/x-ndjson").body(body);
-    let response = request.send().await;
-    let response = response
-        .with_context(|| format!("no command API at {url}; start one with `millrace`"))
-        .map_err(SendError::Unavailable)?;
-    let status = response.status();
-    let body = response.text().await.context("response incomplete").map_err(SendError::Unavailable)?;
-    match status {
-        status if status.is_success() => Ok(()),
-        status if status.is_server_error() => {
-            Err(SendError::Unavailable(anyhow::anyhow!("{status}: {body}")))
-        }
-        status => Err(SendError::Refused(format!("{status}: {body}"))),
-    }
-}
-
-enum SendError {
-    /// Temporary.
-    Unavailable(anyhow::Error),
-    /// The same events would be refused again.
-    Refused(String),
-}
 
 /// # Errors
 /// The file cannot be read, or the events are refused.

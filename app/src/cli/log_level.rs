@@ -16,7 +16,7 @@ pub(super) fn log_level(text: &str) -> Result<String, InvalidSetting> {
 fn directive(text: &str) -> Result<(), InvalidSetting> {
     let level = match text.trim().rsplit_once('=') {
         None => text.trim(),
-        Some((target, _)) if target.is_empty() => "",
+        Some(("", _)) => "",
         Some((_, level)) => level,
     };
     if LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level)) {

@@ -1,3 +1,5 @@
+//! Arguments and variables together: precedence, checks and messages.
+
 use super::*;
 
 fn environment(values: &[(&str, &str)]) -> Environment {

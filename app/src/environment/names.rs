@@ -1,6 +1,6 @@
 //! Names that look like settings and are none. Pure.
 
-use super::{ALIASES, KAFKA_BROKERS, KAFKA_TOPIC, MSSQL_CONNECTION, MSSQL_PARTS, redis};
+use super::older_names;
 use crate::similar::closest;
 
 /// Names of programs that share `.env` or the environment with Millrace: docker-compose.yml, SQL Server, Kafka and Redis in
@@ -29,14 +29,10 @@ const FAMILIES: [&str; 9] =
 /// A name this short is similar to many others.
 const SHORT: usize = 8;
 
-fn older_names<'a>() -> impl Iterator<Item = &'a str> {
-    let aliases = ALIASES.iter().map(|alias| alias.name);
-    let lists = [&KAFKA_BROKERS[..], &KAFKA_TOPIC, &MSSQL_CONNECTION, &MSSQL_PARTS, &redis::NAMES];
-    aliases.chain(lists.into_iter().flatten().copied())
-}
-
 fn is_known(name: &str, settings: &[&str]) -> bool {
-    settings.contains(&name) || OTHER_PROGRAMS.contains(&name) || older_names().any(|older| older == name)
+    settings.contains(&name)
+        || OTHER_PROGRAMS.contains(&name)
+        || older_names::all().any(|older| older == name)
 }
 
 /// Reports the first name, in alphabetical order, that is most likely a misspelt setting.
@@ -46,7 +42,7 @@ pub(super) fn check_file<'a>(names: impl Iterator<Item = &'a str>, settings: &[&
     for name in names {
         // Lower case is a typing error as well: names are compared in upper case.
         let upper = name.to_ascii_uppercase();
-        let candidates = settings.iter().copied().chain(older_names());
+        let candidates = settings.iter().copied().chain(older_names::all());
         if let Some(meant) = closest(&upper, candidates, 2) {
             return Err(format!("unknown setting {name} in .env; did you mean {meant}?"));
         }
@@ -98,7 +94,10 @@ mod tests {
     fn names_of_other_programs_are_no_error() {
         let names =
             ["COMPOSE_PROJECT_NAME", "TZ", "POSTGRES_PASSWORD", "HTTP_PROXY", "MSSQL_MEMORY_LIMIT_MB"];
-        assert_eq!(check_file(names.into_iter().chain(SETTINGS).chain(older_names()), &SETTINGS), Ok(()));
+        assert_eq!(
+            check_file(names.into_iter().chain(SETTINGS).chain(older_names::all()), &SETTINGS),
+            Ok(())
+        );
     }
 
     #[test]

@@ -2,10 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Value;
-
-pub(super) const NAMES: [&str; 6] =
-    ["REDIS_ADDR", "REDIS_CONNECTION", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "REDIS_DB"];
+use super::value::Value;
 
 /// The URL, if one of the older names is set. An invalid value becomes an invalid URL.
 pub(super) fn url<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<Value> {

@@ -8,7 +8,8 @@ use millrace_event_log::EventLog;
 use millrace_projector::dead_letter::{DeadLetters, LetterFilter, redrive, redrive_matching};
 use serde_json::{Value, json};
 
-use super::{counted, find, line};
+use super::lookup::find;
+use super::text::{counted, line};
 use crate::cli::Settings;
 use crate::cli::letters::RedriveArgs;
 use crate::output::print_line;

@@ -10,7 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::EventSink;
+use super::sink::EventSink;
 use crate::output::print_line;
 use crate::simulator::Simulator;
 
