@@ -83,7 +83,7 @@ fn promise_5_a_projector_that_slept_past_its_session_is_refused() {
     home.until_projected(600);
     let tables = home.tables();
     sleeper.process.signal("CONT");
-    sleeper.process.logged("dropping the batch and reading on from the checkpoints");
+    sleeper.process.logged("dropping the batch and restarting from the checkpoints");
     assert_eq!(home.tables(), tables, "nothing of its batch is projected");
     post(&other, &events[600..]);
     home.until_projected(900);
