@@ -34,10 +34,10 @@ async fn wait_for_server(url: &ReadModelUrl, wait: Duration) -> anyhow::Result<(
     loop {
         let Err(error) = Pool::probe(url).await else { return Ok(()) };
         // The migration creates a missing database.
-        if error.is_a_missing_database() {
+        if error.is_missing_database() {
             return Ok(());
         }
-        if error.is_a_refused_login() || Instant::now() >= until {
+        if error.is_login_failure() || Instant::now() >= until {
             return Err(usage(format!("READ_MODEL: {}: {error}", url.name())));
         }
         tracing::warn!(target: "millrace::app", %error, server = url.name(), "SQL Server unavailable; retrying");

@@ -14,7 +14,7 @@ use millrace_commands::idempotency::IdempotencyKeys;
 use millrace_commands::metrics::CommandMetrics;
 use millrace_event_log::EventLog;
 use millrace_platform::change_feed::{ChangeFeed, FeedMetrics};
-use millrace_platform::http::Serving;
+use millrace_platform::http::HttpServer;
 use millrace_platform::metrics::{HttpMetrics, MetricsRegistry, StoreMetrics};
 use millrace_projector::dead_letter::DeadLetters;
 use millrace_projector::dead_letter::mirror::Mirror;
@@ -93,7 +93,7 @@ impl Listeners {
 /// A [`crate::UsageError`] for a wrong setting; or why the only role of this process stopped.
 pub async fn run(settings: Settings, roles: Roles) -> anyhow::Result<()> {
     let stop = millrace_platform::shutdown::on_signal().context("signal handlers")?;
-    let serving = Serving::new(&settings.http).map_err(usage)?;
+    let serving = HttpServer::new(&settings.http).map_err(usage)?;
     if roles.projector {
         settings.admin.check().map_err(usage)?;
     }
@@ -125,7 +125,7 @@ pub async fn run(settings: Settings, roles: Roles) -> anyhow::Result<()> {
 struct Process<'a> {
     settings: &'a Settings,
     roles: Roles,
-    serving: Serving,
+    serving: HttpServer,
     stop: CancellationToken,
     tasks: JoinSet<anyhow::Result<()>>,
     registry: MetricsRegistry,
@@ -138,7 +138,7 @@ struct Process<'a> {
 }
 
 impl<'a> Process<'a> {
-    fn new(settings: &'a Settings, roles: Roles, serving: Serving, stop: CancellationToken) -> Self {
+    fn new(settings: &'a Settings, roles: Roles, serving: HttpServer, stop: CancellationToken) -> Self {
         let registry = MetricsRegistry::new();
         let uses_store = roles.projector || roles.read_side;
         Self {
@@ -160,7 +160,7 @@ impl<'a> Process<'a> {
         if self.roles.has_sample(self.settings) {
             let events = sample::load(log).await.context("failed to load the sample shop")?;
             if events > 0 {
-                tracing::info!(events, "sample shop loaded");
+                tracing::info!(target: "millrace::app", events, "sample shop loaded");
             }
         }
         let rate = self.settings.event_rate;
@@ -223,7 +223,7 @@ impl<'a> Process<'a> {
             match thread.ended().await {
                 Err(error) if is_alone => Err(error.into()),
                 Err(error) => {
-                    tracing::error!("projector stopped: {:#}", anyhow::Error::from(error));
+                    tracing::error!(target: "millrace::app", "projector stopped: {:#}", anyhow::Error::from(error));
                     Ok(())
                 }
                 Ok(()) => Ok(()),
@@ -254,7 +254,7 @@ impl<'a> Process<'a> {
                 match opened {
                     Some(Err(error)) if is_alone => Err(usage(format!("READ_MODEL: {error}"))),
                     Some(Err(error)) => {
-                        tracing::error!("read side stopped: {error}");
+                        tracing::error!(target: "millrace::app", "read side stopped: {error}");
                         Ok(())
                     }
                     Some(Ok(())) | None => Ok(()),
@@ -283,7 +283,7 @@ impl<'a> Process<'a> {
         self.serve(listener, self.serving.plain(), router);
     }
 
-    fn serve(&mut self, listener: TcpListener, serving: Serving, router: Router) {
+    fn serve(&mut self, listener: TcpListener, serving: HttpServer, router: Router) {
         let server = serving.run(listener, router, self.stop.clone());
         self.tasks.spawn(async move {
             server.await;
@@ -297,12 +297,12 @@ impl<'a> Process<'a> {
         while let Some(ended) = self.tasks.join_next().await {
             let ended = ended.context("a task panicked").and_then(|result| result);
             if let Err(error) = ended {
-                tracing::error!("stopping: {error:#}");
+                tracing::error!(target: "millrace::app", "stopping: {error:#}");
                 result = result.and(Err(error));
                 self.stop.cancel();
             }
         }
-        tracing::info!("stopped");
+        tracing::info!(target: "millrace::app", "stopped");
         result
     }
 }
@@ -319,7 +319,7 @@ fn idempotency_keys(settings: &Settings) -> IdempotencyKeys {
 fn change_feed(settings: &Settings, roles: Roles, registry: &MetricsRegistry) -> ChangeFeed {
     match &settings.redis_url {
         Some(url) if roles.projector => ChangeFeed::redis(url.clone(), FeedMetrics::register(registry)),
-        Some(url) => ChangeFeed::redis_listener(url.clone()),
+        Some(url) => ChangeFeed::redis_subscriber(url.clone()),
         None => ChangeFeed::in_process(),
     }
 }

@@ -8,9 +8,9 @@ use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
 use millrace_platform::change_feed::ChangeFeed;
-use millrace_platform::http::openapi::{self, Described};
+use millrace_platform::http::openapi::{self, RouteDescription};
 pub(crate) use millrace_platform::http::page;
-use millrace_platform::http::{finish, readiness_of};
+use millrace_platform::http::{readiness_of, with_common_routes};
 use millrace_platform::metrics::{HttpMetrics, MetricsRegistry};
 use millrace_platform::telemetry::chain;
 use serde_json::json;
@@ -46,7 +46,7 @@ pub fn router(
         .route_layer(middleware::from_fn_with_state(consistency, read_your_writes));
     let views = access::guard(views, config.read_tokens_file.as_ref());
     let pages = graphql::pages(&config.graphql).merge(openapi::routes(&document));
-    finish(own.merge(views).merge(pages), registry, http)
+    with_common_routes(own.merge(views).merge(pages), registry, http)
 }
 
 /// What no handler describes: GraphQL, which has a schema of its own, and what every service has.
@@ -60,14 +60,14 @@ fn document() -> openapi::OpenApi {
     openapi::describe(
         &mut document,
         [
-            Described::post("/graphql", "graphql", operation, 200, "Run a GraphQL operation"),
-            Described::get(
+            RouteDescription::post("/graphql", "graphql", operation, 200, "Run a GraphQL operation"),
+            RouteDescription::get(
                 "/graphql",
                 "graphql",
                 "application/json",
                 "Run a query, or an editor for a browser",
             ),
-            Described::get(
+            RouteDescription::get(
                 "/graphql/schema",
                 "graphql",
                 "text/plain",

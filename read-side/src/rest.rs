@@ -14,7 +14,7 @@ use axum::middleware;
 use axum::response::Response;
 use millrace_domain::id::{InvalidId, OrderId, Sku, UserId};
 use millrace_platform::http::json;
-use millrace_platform::http::openapi::Refusals;
+use millrace_platform::http::openapi::CommonProblems;
 use millrace_platform::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -72,7 +72,7 @@ struct UserWithOrders {
 
 /// A user and their last five orders, each with its payment
 #[utoipa::path(get, path = "/users/{id}", tag = "users", params(("id" = String, Path, description = "Of the user", pattern = "^[A-Za-z0-9._:@-]{1,64}$")),
-    responses((status = 200, body = UserWithOrders), Refusals))]
+    responses((status = 200, body = UserWithOrders), CommonProblems))]
 async fn user(
     State(read_model): State<ReadModel>,
     id: Result<Path<String>, PathRejection>,
@@ -94,7 +94,7 @@ struct OrderAndPayment {
 
 /// An order and its payment
 #[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = String, Path, description = "Of the order", pattern = "^[A-Za-z0-9._:@-]{1,64}$")),
-    responses((status = 200, body = OrderAndPayment), Refusals))]
+    responses((status = 200, body = OrderAndPayment), CommonProblems))]
 async fn order(
     State(read_model): State<ReadModel>,
     id: Result<Path<String>, PathRejection>,
@@ -124,7 +124,7 @@ struct Users {
 
 /// The users created last, newest first
 #[utoipa::path(get, path = "/users/recent", tag = "users", params(RecentUsers),
-    responses((status = 200, body = Users), Refusals))]
+    responses((status = 200, body = Users), CommonProblems))]
 async fn recent_users(
     State(read_model): State<ReadModel>,
     parameters: Result<Query<RecentUsers>, QueryRejection>,
@@ -143,7 +143,7 @@ struct Stock {
 
 /// Stock of one SKU
 #[utoipa::path(get, path = "/inventory/{sku}", tag = "inventory", params(("sku" = String, Path, description = "Of the item", pattern = "^[A-Za-z0-9._:@-]{1,64}$")),
-    responses((status = 200, body = Stock), Refusals))]
+    responses((status = 200, body = Stock), CommonProblems))]
 async fn inventory_item(
     State(read_model): State<ReadModel>,
     sku: Result<Path<String>, PathRejection>,

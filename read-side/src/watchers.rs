@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millrace_domain::change::Changes;
 use millrace_domain::id::{OrderId, Sku, UserId};
-use millrace_platform::change_feed::{ChangeFeed, Heard, Listener};
+use millrace_platform::change_feed::{ChangeFeed, FeedMessage, Subscriber};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -92,17 +92,17 @@ impl Watchers {
         if !watching.listening {
             watching.listening = true;
             // Now, not in the task: what changes from here on is to be heard.
-            tokio::spawn(self.clone().listen(self.0.feed.listen()));
+            tokio::spawn(self.clone().listen(self.0.feed.subscribe()));
         }
         drop(watching);
         Watch { topic, number, told, watchers: self.clone() }
     }
 
     /// Passes on what the feed tells until nobody watches any more, or the feed is gone.
-    async fn listen(self, mut listener: Listener) {
+    async fn listen(self, mut listener: Subscriber) {
         loop {
             match listener.next().await {
-                Some(Heard::Changes(changes)) if !changes.truncated => self.tell(&changes).await,
+                Some(FeedMessage::Changes(changes)) if !changes.truncated => self.tell(&changes).await,
                 Some(_) => self.watching().tell_all(),
                 None => return,
             }

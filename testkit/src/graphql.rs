@@ -1,4 +1,4 @@
-//! What clients of GraphQL send who know the protocols well, or mean ill: documents that are bombs, a WebSocket by hand.
+//! Hostile GraphQL documents, and the bytes of a WebSocket client.
 
 use serde_json::Value;
 
@@ -7,18 +7,17 @@ pub const UPGRADE: &str = "GET /graphql HTTP/1.1\r\nhost: x\r\nconnection: upgra
     sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     sec-websocket-protocol: graphql-transport-ws\r\n\r\n";
 
-/// A document that is small to send and would be ruinous to answer.
-pub struct Bomb {
-    /// For a person.
+/// A small document that would be very expensive to execute.
+pub struct HostileDocument {
+    /// A description for the messages of a test.
     pub what: &'static str,
-    /// In GraphQL.
     pub document: String,
-    /// The code that it must be refused with.
+    /// The expected error code.
     pub code: &'static str,
 }
 
-/// One of each kind that is known.
-pub fn bombs() -> Vec<Bomb> {
+/// One document of each known kind.
+pub fn hostile_documents() -> Vec<HostileDocument> {
     let aliases: String = (0..600).map(|n| format!("a{n}:__typename ")).collect();
     let links = (0..25).map(|n| format!("fragment F{n} on User{{...F{m} ...F{m}}}", m = n + 1));
     let fragments = links.collect::<String>() + "fragment F25 on User{name}";
@@ -64,11 +63,11 @@ pub fn bombs() -> Vec<Bomb> {
             "GRAPHQL_VALIDATION_FAILED",
         ),
     ]
-    .map(|(what, document, code)| Bomb { what, document, code })
+    .map(|(what, document, code)| HostileDocument { what, document, code })
     .into()
 }
 
-/// A message as a client of a WebSocket sends it; with a mask of zeros, which leaves the text as it is.
+/// A WebSocket text frame of a client. The mask is zero, so that the payload is not changed.
 pub fn frame(message: &Value) -> Vec<u8> {
     let text = message.to_string();
     let length = u16::try_from(text.len()).unwrap().to_be_bytes();

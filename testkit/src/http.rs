@@ -1,4 +1,4 @@
-//! A blocking HTTP client for the tests of the ports, and checks of what was answered.
+//! A blocking HTTP client for tests, with checks of the responses.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,23 +9,18 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-/// `application/json`
 pub const JSON: &str = "application/json";
-/// `application/x-ndjson`
 pub const NDJSON: &str = "application/x-ndjson";
 
-/// A client of one port, and the runtime that serves it.
+/// A client of one server, and the runtime of both.
 pub struct Client {
-    /// Of the port.
     pub address: SocketAddr,
-    /// Sends requests.
     pub client: reqwest::Client,
-    /// Serves the port and runs the requests.
     pub runtime: Runtime,
 }
 
 impl Client {
-    /// A client of what `serve` serves on a listener of its own.
+    /// Starts a server with `serve` on a free port, and creates its client.
     pub fn of(serve: impl FnOnce(tokio::net::TcpListener, &Runtime)) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -35,7 +30,6 @@ impl Client {
         Self { address, client: reqwest::Client::new(), runtime }
     }
 
-    /// The answer to a request.
     pub fn send(
         &self,
         method: Method,
@@ -56,22 +50,20 @@ impl Client {
         })
     }
 
-    /// The answer to a `GET`.
     pub fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, &[], "")
     }
 
-    /// The answer to a `POST` of JSON.
+    /// Sends JSON.
     pub fn post(&self, path: &str, body: impl Into<Vec<u8>>) -> Answer {
         self.post_as(JSON, path, body)
     }
 
-    /// The answer to a `POST` of that content type.
     pub fn post_as(&self, content_type: &str, path: &str, body: impl Into<Vec<u8>>) -> Answer {
         self.send(Method::POST, path, &[("content-type", content_type.as_bytes())], body)
     }
 
-    /// Sends bytes as they are and reads the answer until the server closes the connection.
+    /// Sends raw bytes and reads until the server closes the connection.
     pub fn raw(&self, request: &[u8]) -> String {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.write_all(request).unwrap();
@@ -81,35 +73,31 @@ impl Client {
     }
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
-    /// The HTTP status.
     pub status: u16,
-    /// The headers.
     pub headers: HeaderMap,
-    /// The body.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// The body as text.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    /// A header that must be there.
+    /// # Panics
+    /// When the header is missing.
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         value.unwrap_or_else(|| panic!("no {name} in {:?}", self.headers)).to_str().unwrap()
     }
 
-    /// The body of a 202.
+    /// Checks for 202 and returns the body.
     #[track_caller]
     pub fn accepted(&self) -> Value {
         assert_eq!(self.status, 202, "{}", self.text());
@@ -117,7 +105,7 @@ impl Answer {
         self.json()
     }
 
-    /// The body of an error, which has the form of RFC 9457.
+    /// Checks the problem document and returns it.
     #[track_caller]
     pub fn problem(&self, status: u16, kind: &str) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
@@ -129,7 +117,7 @@ impl Answer {
         problem
     }
 
-    /// The positions in the Consistency-Token, which is `topic:partition:offset`, one for each partition.
+    /// The positions in the header `Consistency-Token`.
     pub fn token(&self) -> Vec<Position> {
         let one = |text: &str| {
             let (topic, position) = text.split_once(':').unwrap();
@@ -140,7 +128,7 @@ impl Answer {
     }
 }
 
-/// The position in the answer to a command.
+/// The position in the response to a command.
 pub fn position(body: &Value) -> Position {
     body["position"].as_str().unwrap().parse().unwrap()
 }

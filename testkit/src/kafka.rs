@@ -1,4 +1,4 @@
-//! A real Kafka broker, when one is named, and one of a test's own that may be killed.
+//! A real Kafka for tests: topics on the brokers of `KAFKA_TEST_BROKERS`, and brokers that a test can kill.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -18,21 +18,21 @@ use uuid::Uuid;
 const WAIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
 
-/// The brokers that `KAFKA_TEST_BROKERS` names, or `None` and a line that says what is left out.
+/// The value of `KAFKA_TEST_BROKERS`; `None`, with a message, if it is not set.
 pub fn brokers() -> Option<String> {
     let brokers = std::env::var("KAFKA_TEST_BROKERS").ok().filter(|brokers| !brokers.is_empty());
     if brokers.is_none() {
-        crate::skipped(
-            "all tests over Kafka, because KAFKA_TEST_BROKERS names none; `scripts/kafka start DIR` starts one",
+        crate::skipped::skipped(
+            "all tests with Kafka: KAFKA_TEST_BROKERS is not set; `scripts/kafka start DIR` starts a broker",
         );
     }
     brokers
 }
 
-/// Waits until every partition of a topic answers: a broker names one before it leads it.
+/// Waits until every partition of a topic has a leader. The metadata lists partitions before that.
 ///
 /// # Panics
-/// When one does not in time.
+/// When a partition has no leader in time.
 pub fn await_leaders(brokers: &str, topic: &str, partitions: i32) {
     let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
     for partition in 0..partitions {
@@ -40,7 +40,7 @@ pub fn await_leaders(brokers: &str, topic: &str, partitions: i32) {
     }
 }
 
-/// Where a partition ends, as soon as a broker leads it.
+/// The end of a partition. Waits until it has a leader.
 fn end(consumer: &BaseConsumer, topic: &str, partition: i32) -> i64 {
     let started = Instant::now();
     loop {
@@ -52,7 +52,7 @@ fn end(consumer: &BaseConsumer, topic: &str, partition: i32) -> i64 {
     }
 }
 
-/// A topic of a test's own, deleted when it is dropped. Its name is the group's as well.
+/// A topic with a unique name, which is also the name of its consumer group. Dropping the value deletes the topic.
 pub struct Topic {
     brokers: String,
     name: String,
@@ -60,37 +60,35 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// Makes it, with that many partitions.
     pub fn new(brokers: &str, partitions: i32) -> Self {
-        let topic = Self::unmade(brokers);
+        let topic = Self::missing(brokers);
         let new = NewTopic::new(&topic.name, partitions, TopicReplication::Fixed(1));
-        let made = wait(topic.admin.create_topics([&new], &options())).unwrap();
-        made.into_iter().for_each(|topic| drop(topic.unwrap()));
+        let created = wait(topic.admin.create_topics([&new], &options())).unwrap();
+        created.into_iter().for_each(|topic| drop(topic.unwrap()));
         await_leaders(brokers, &topic.name, partitions);
         topic
     }
 
-    /// A name only.
-    pub fn unmade(brokers: &str) -> Self {
+    /// A topic that does not exist yet.
+    pub fn missing(brokers: &str) -> Self {
         let admin = ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
         Self { brokers: brokers.to_owned(), name: format!("test-{}", Uuid::now_v7()), admin }
     }
 
-    /// Its name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// `EVENT_LOG`
+    /// The value for the setting `EVENT_LOG`.
     pub fn url(&self) -> String {
         format!("kafka://{}/{}", self.brokers, self.name)
     }
 
-    /// Gives it more partitions.
+    /// Increases the number of partitions.
     pub fn grow(&self, partitions: usize) {
         let new = NewPartitions::new(&self.name, partitions);
-        let grown = wait(self.admin.create_partitions([&new], &options())).unwrap();
-        grown.into_iter().for_each(|topic| drop(topic.unwrap()));
+        let results = wait(self.admin.create_partitions([&new], &options())).unwrap();
+        results.into_iter().for_each(|topic| drop(topic.unwrap()));
     }
 
     /// Deletes the records of a partition before that offset, as retention does.
@@ -100,7 +98,7 @@ impl Topic {
         wait(self.admin.delete_records(&list, &options())).unwrap();
     }
 
-    /// Where each partition ends.
+    /// The end of each partition.
     pub fn ends(&self) -> Vec<i64> {
         let consumer: BaseConsumer =
             ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
@@ -109,14 +107,14 @@ impl Topic {
         (0..).take(partitions.len()).map(|id| end(&consumer, &self.name, id)).collect()
     }
 
-    /// One of its settings, as the broker has it.
+    /// The value of a topic setting in the broker.
     pub fn setting(&self, name: &str) -> Option<String> {
         let topic = ResourceSpecifier::Topic(&self.name);
         let described = wait(self.admin.describe_configs([&topic], &options())).unwrap().remove(0).unwrap();
         described.get(name)?.value.clone()
     }
 
-    /// The ids of the members of the group that is named like the topic.
+    /// The ids of the members of the consumer group.
     pub fn members(&self) -> Vec<String> {
         let groups = self.admin.inner().fetch_group_list(Some(&self.name), WAIT).unwrap();
         let members = groups.groups().iter().flat_map(|group| group.members());
@@ -126,8 +124,8 @@ impl Topic {
 
 impl Drop for Topic {
     fn drop(&mut self) {
-        // The broker may be gone already, or the topic never made.
-        let _gone = wait(self.admin.delete_topics(&[&self.name], &options()));
+        // Fails if the broker has stopped, or the topic was never created.
+        let _missing = wait(self.admin.delete_topics(&[&self.name], &options()));
     }
 }
 
@@ -135,20 +133,20 @@ fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(WAIT)).operation_timeout(Some(WAIT))
 }
 
-/// These futures are woken by librdkafka's own thread; they need no runtime's timers.
+/// Blocks on a future of librdkafka. Its own thread wakes the future, so the runtime needs no timers.
 fn wait<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
-/// A broker of a test's own, on a port that it keeps. Killed when dropped.
+/// A new broker on its own TCP port. Dropping the value kills the broker.
 pub struct Broker {
     dir: TempDir,
     address: String,
 }
 
 impl Broker {
-    /// Starts one when there is a Kafka for tests at all. `advertised` is what clients are told to connect to, for a
-    /// wire that stands between.
+    /// Starts a broker if Kafka tests are enabled. `advertised` is the address that the broker gives to clients, for
+    /// example that of a proxy.
     pub fn start(advertised: Option<&str>) -> Option<Self> {
         brokers()?;
         let dir = tempfile::tempdir().unwrap();
@@ -156,27 +154,27 @@ impl Broker {
         Some(Self { dir, address })
     }
 
-    /// Where it really listens.
+    /// The address that the broker listens on.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Where it speaks TLS and wants a password, and the properties of a client that may in.
+    /// The address with TLS and SASL, and the client properties for it.
     pub fn secure(&self) -> (String, String) {
-        let told = std::fs::read_to_string(self.dir.path().join("secure.env")).unwrap();
+        let text = std::fs::read_to_string(self.dir.path().join("secure.env")).unwrap();
         let value = |name: &str| {
-            let line = told.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
             line.trim_matches('\'').to_owned()
         };
         (value("KAFKA_BROKERS="), value("KAFKA_PROPERTIES="))
     }
 
-    /// Ends it as a crash would.
+    /// Kills the broker with SIGKILL.
     pub fn kill(&self) {
         script("kill", self.dir.path(), None);
     }
 
-    /// Starts it again with the data it had.
+    /// Starts the broker again with its data.
     pub fn restart(&self) {
         assert_eq!(script("start", self.dir.path(), None), self.address);
     }

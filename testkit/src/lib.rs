@@ -1,6 +1,7 @@
-//! Real parts and broken wires for tests and benchmarks of every crate. A dev-dependency; nothing ships with it.
+//! Test servers, fault injection and reference results for the tests and benchmarks of every crate. A dev-dependency
+//! only.
 
-#![allow(clippy::unwrap_used, reason = "test code: a part that does not start ends the test")]
+#![allow(clippy::unwrap_used, reason = "test code: a server that does not start fails the test")]
 
 pub mod graphql;
 pub mod http;

@@ -1,4 +1,4 @@
-//! The file of an embedded event log, read as another process would read it.
+//! Reads the file of an embedded event log without the code of the log.
 
 use std::path::{Path, PathBuf};
 
@@ -6,16 +6,12 @@ use millrace_domain::record::{HeaderView, Headers};
 use millrace_domain::{DecodeError, Envelope, Position, Record, Timestamp};
 use rusqlite::{Connection, Row};
 
-/// The file of a log in `dir`.
 pub struct LogFile(PathBuf);
 
-/// A record as it is in the file.
+/// A record in the file.
 pub struct StoredRecord {
-    /// Where it is.
     pub position: Position,
-    /// The key.
     pub key: Option<Vec<u8>>,
-    /// The payload.
     pub payload: Vec<u8>,
     headers: Headers,
 }
@@ -40,12 +36,12 @@ impl StoredRecord {
         self.headers.view().get_str(name)
     }
 
-    /// The event.
+    /// # Panics
+    /// When the record does not decode.
     pub fn decode(&self) -> Envelope {
         self.try_decode().unwrap()
     }
 
-    /// The event, if it is one.
     pub fn try_decode(&self) -> Result<Envelope, DecodeError> {
         millrace_domain::decode(&Record {
             topic: "events",
@@ -59,17 +55,15 @@ impl StoredRecord {
 }
 
 impl LogFile {
-    /// The file in that folder.
     pub fn in_folder(dir: &Path) -> Self {
         Self(dir.join("events.db"))
     }
 
-    /// A connection for looking into the file, or for breaking it.
+    /// A connection, for example to damage the file.
     pub fn connect(&self) -> Connection {
         Connection::open(&self.0).unwrap()
     }
 
-    /// All records.
     pub fn records(&self) -> Vec<StoredRecord> {
         let connection = self.connect();
         let query = r#"SELECT partition, "offset", key, payload, headers FROM records"#;
@@ -77,20 +71,19 @@ impl LogFile {
         statement.query_map([], StoredRecord::of).unwrap().map(Result::unwrap).collect()
     }
 
-    /// The record at that position.
     pub fn record(&self, position: Position) -> StoredRecord {
         let mut records = self.records().into_iter();
         records.find(|record| record.position == position).expect("a record at that position")
     }
 
-    /// Makes every append fail as a full disk would: its insert fails, its transaction is undone.
+    /// Makes every append fail, like a full disk: its transaction is rolled back.
     pub fn fill_disk(&self) {
         let trigger =
             "CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'disk is full'); END";
         self.connect().execute_batch(trigger).unwrap();
     }
 
-    /// Appends work again.
+    /// Ends [`LogFile::fill_disk`].
     pub fn free_disk(&self) {
         self.connect().execute_batch("DROP TRIGGER full").unwrap();
     }

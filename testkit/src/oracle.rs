@@ -1,5 +1,5 @@
-//! What the tables must hold, computed from the events in the plainest way there is, and events to compute it from.
-//! Shares no code with the projections that it judges.
+//! The expected tables, computed from events in the simplest possible way, and functions that create events. Shares no
+//! code with the projections that it verifies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use millrace_domain::id::{EventId, OrderId, PaymentId, Sku, UserId};
 use millrace_domain::text::{Currency, OrderStatus, Text};
 use millrace_domain::{Amount, Envelope, Timestamp};
 
-/// The rows of all tables, in the form in which the tests read them.
+/// The rows of all tables, in the text form that the tests read.
 pub fn expected_tables(events: &[Envelope]) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let mut expected = Expected::default();
@@ -25,7 +25,7 @@ pub fn expected_tables(events: &[Envelope]) -> Vec<String> {
     expected.rows()
 }
 
-/// Rows with what decides between two of the same key.
+/// The rows by key, each with the version that decides between two events.
 #[derive(Default)]
 struct Expected<'a> {
     users: BTreeMap<&'a str, ((i64, &'a str), String)>,
@@ -92,9 +92,9 @@ impl<'a> Expected<'a> {
     fn rows(self) -> Vec<String> {
         let inventory = self.inventory.into_iter().map(|(sku, stock)| {
             let Stock { quantity, report, updated_at } = stock;
-            let report =
-                report.map_or("- | - | -".to_owned(), |(at, by, said)| format!("{said} | {at} | {by}"));
-            let updated_at = updated_at.expect("an entry is an adjustment");
+            let report = report
+                .map_or("- | - | -".to_owned(), |(at, by, quantity)| format!("{quantity} | {at} | {by}"));
+            let updated_at = updated_at.expect("each entry has an adjustment");
             format!("inventory | {sku} | {quantity} | {report} | {updated_at}")
         });
         let users = self.users.into_values().map(|(_, row)| row);
@@ -113,7 +113,7 @@ fn keep_greatest<'a, V: Ord>(rows: &mut BTreeMap<&'a str, (V, String)>, key: &'a
     }
 }
 
-/// A user, by event id, microseconds since 1970, user id and name.
+/// `at` is in microseconds since 1970, here and below.
 pub fn user(id: &str, at: i64, user: &str, name: &str) -> Envelope {
     envelope(
         id,
@@ -126,7 +126,7 @@ pub fn user(id: &str, at: i64, user: &str, name: &str) -> Envelope {
     )
 }
 
-/// An order, by event id, time, order id, user id and ten-thousandths.
+/// `amount` is in ten-thousandths.
 pub fn order(id: &str, at: i64, order: &str, user: &str, amount: i64) -> Envelope {
     envelope(
         id,
@@ -147,7 +147,7 @@ pub fn order(id: &str, at: i64, order: &str, user: &str, amount: i64) -> Envelop
     )
 }
 
-/// The payment of an order, by event id, time, order id, ten-thousandths and status.
+/// `amount` is in ten-thousandths.
 pub fn payment(id: &str, at: i64, order: &str, amount: i64, status: PaymentStatus) -> Envelope {
     envelope(
         id,
@@ -164,7 +164,6 @@ pub fn payment(id: &str, at: i64, order: &str, amount: i64, status: PaymentStatu
     )
 }
 
-/// An adjustment, by event id, time, sku, delta and reported quantity.
 pub fn stock(id: &str, at: i64, sku: &str, delta: i64, reported: Option<i64>) -> Envelope {
     envelope(
         id,

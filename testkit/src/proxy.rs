@@ -1,4 +1,4 @@
-//! A wire between two parts that can be cut, stalled and delayed.
+//! A TCP proxy that can cut, stall and delay connections.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -6,22 +6,21 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// What the wire does to bytes, in either direction.
+/// The fault that the proxy injects, in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing: they pass.
     None,
-    /// Connections are closed, new ones as soon as they are made.
+    /// Closes all connections, and new ones at once.
     Cut,
-    /// Connections stay open, and nothing passes.
+    /// Keeps connections open and forwards nothing.
     Stall,
-    /// Every piece takes this much longer.
+    /// Delays each chunk.
     Delay(Duration),
-    /// That many bytes still come back from the far end, then every connection is cut, once.
+    /// Forwards this many more bytes from the server, then closes all connections once.
     CutAfter(usize),
 }
 
-/// The wire: connect to [`Proxy::address`], and it connects to the far end.
+/// Listens on [`Proxy::address`] and connects to a server.
 pub struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -33,7 +32,7 @@ struct Shared {
 }
 
 struct State {
-    far_end: Option<String>,
+    server: Option<String>,
     fault: Fault,
     connections: Vec<TcpStream>,
 }
@@ -45,13 +44,13 @@ impl Shared {
 
     fn cut(state: &mut State) {
         for stream in state.connections.drain(..) {
-            // It may have been closed already.
+            // Fails if it is closed already.
             let _closed = stream.shutdown(Shutdown::Both);
         }
     }
 
-    /// Waits while the wire is stalled; says how many of `count` bytes pass.
-    fn pass(&self, count: usize, comes_back: bool) -> usize {
+    /// Waits while the proxy is stalled. Returns how many of `count` bytes to forward.
+    fn admit(&self, count: usize, from_server: bool) -> usize {
         let mut state = self.state();
         loop {
             match state.fault {
@@ -64,7 +63,7 @@ impl Shared {
                     thread::sleep(time);
                     return count;
                 }
-                Fault::CutAfter(left) if comes_back => {
+                Fault::CutAfter(left) if from_server => {
                     state.fault = if left > count { Fault::CutAfter(left - count) } else { Fault::None };
                     return left.min(count);
                 }
@@ -75,39 +74,39 @@ impl Shared {
 }
 
 impl Proxy {
-    /// A wire whose far end is told later, for parts that must know the wire's address first.
-    pub fn unconnected() -> Self {
+    /// A proxy without a server, for servers that must know the address of the proxy when they start.
+    pub fn without_server() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let state = State { far_end: None, fault: Fault::None, connections: Vec::new() };
+        let state = State { server: None, fault: Fault::None, connections: Vec::new() };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let accepting = shared.clone();
         thread::spawn(move || {
-            for near in listener.incoming().map_while(Result::ok) {
-                connect(&accepting, near);
+            for client in listener.incoming().map_while(Result::ok) {
+                connect(&accepting, client);
             }
         });
         Self { address, shared }
     }
 
-    /// A wire to `far_end`, `host:port`.
-    pub fn to(far_end: &str) -> Self {
-        let proxy = Self::unconnected();
-        proxy.connect_to(far_end);
+    /// A proxy for the server at `host:port`.
+    pub fn to(server: &str) -> Self {
+        let proxy = Self::without_server();
+        proxy.connect_to(server);
         proxy
     }
 
-    /// Names the far end.
-    pub fn connect_to(&self, far_end: &str) {
-        self.shared.state().far_end = Some(far_end.to_owned());
+    /// Sets the server, as `host:port`.
+    pub fn connect_to(&self, server: &str) {
+        self.shared.state().server = Some(server.to_owned());
     }
 
-    /// Where to connect to, `host:port`.
+    /// `host:port` of the proxy.
     pub fn address(&self) -> String {
         self.address.to_string()
     }
 
-    /// Breaks the wire, or mends it.
+    /// Sets or ends a fault.
     pub fn set(&self, fault: Fault) {
         let mut state = self.shared.state();
         state.fault = fault;
@@ -118,34 +117,34 @@ impl Proxy {
     }
 }
 
-/// A connection that cannot be made to the far end is closed, as a dead far end would.
-fn connect(shared: &Arc<Shared>, near: TcpStream) {
-    let far_end = shared.state().far_end.clone();
-    let Some(far) = far_end.and_then(|far_end| TcpStream::connect(far_end).ok()) else { return };
+/// Connects to the server. If that fails, the connection of the client is closed.
+fn connect(shared: &Arc<Shared>, client: TcpStream) {
+    let server = shared.state().server.clone();
+    let Some(server) = server.and_then(|server| TcpStream::connect(server).ok()) else { return };
     let mut state = shared.state();
     if state.fault == Fault::Cut {
         return;
     }
-    for (from, to, comes_back) in [(&near, &far, false), (&far, &near, true)] {
+    for (from, to, from_server) in [(&client, &server, false), (&server, &client, true)] {
         let (from, to, shared) = (from.try_clone().unwrap(), to.try_clone().unwrap(), shared.clone());
-        thread::spawn(move || copy(&shared, from, to, comes_back));
+        thread::spawn(move || copy(&shared, from, to, from_server));
     }
-    state.connections.extend([near, far]);
+    state.connections.extend([client, server]);
 }
 
-fn copy(shared: &Shared, mut from: TcpStream, mut to: TcpStream, comes_back: bool) {
-    let mut piece = [0; 16 * 1024];
-    while let Ok(count @ 1..) = from.read(&mut piece) {
-        let passes = shared.pass(count, comes_back);
-        if to.write_all(&piece[..passes]).is_err() {
+fn copy(shared: &Shared, mut from: TcpStream, mut to: TcpStream, from_server: bool) {
+    let mut chunk = [0; 16 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut chunk) {
+        let admitted = shared.admit(count, from_server);
+        if to.write_all(&chunk[..admitted]).is_err() {
             break;
         }
-        if passes < count {
+        if admitted < count {
             Shared::cut(&mut shared.state());
         }
     }
     for stream in [from, to] {
-        // The other direction may have closed it already.
+        // Fails if the other direction has closed it.
         let _closed = stream.shutdown(Shutdown::Both);
     }
 }

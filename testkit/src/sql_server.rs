@@ -1,52 +1,50 @@
-//! A database of its own on a live SQL Server, when `MSSQL_TEST_URL` names one (its database is only where we log in).
+//! Test databases on the SQL Server of `MSSQL_TEST_URL`. The database in that setting is used for the login only.
 
 use std::sync::Arc;
 
-use millrace_mssql::ReadModelUrl;
-use millrace_mssql::{Encryption, MssqlError, MssqlUrl, Pool, Row, migrate};
+use millrace_mssql::{Encryption, MssqlError, MssqlUrl, Pool, ReadModelUrl, Row, migrate};
 use tiberius::ColumnData;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-/// A migrated database that is dropped with this value.
+/// A migrated database. Dropping the value drops the database.
 pub struct Database {
     url: MssqlUrl,
-    home: MssqlUrl,
+    server: MssqlUrl,
     runtime: Arc<Runtime>,
 }
 
 impl Database {
-    /// A new database, or `None`, said aloud, when no server is named.
+    /// Creates a database; `None`, with a message, if `MSSQL_TEST_URL` is not set.
     ///
     /// # Panics
-    /// When the server is named and does not do what is asked.
+    /// When the database cannot be created.
     pub fn create() -> Option<Self> {
         let Ok(text) = std::env::var("MSSQL_TEST_URL") else {
-            crate::skipped("all tests over SQL Server, because MSSQL_TEST_URL names none");
+            crate::skipped::skipped("all tests with SQL Server: MSSQL_TEST_URL is not set");
             return None;
         };
-        let ReadModelUrl::Mssql(home) = text.parse().unwrap() else {
-            panic!("MSSQL_TEST_URL is no SQL Server")
+        let ReadModelUrl::Mssql(server) = text.parse().unwrap() else {
+            panic!("MSSQL_TEST_URL must be the address of a SQL Server")
         };
         let name = format!("millrace_test_{}", Uuid::now_v7().simple());
-        let url = MssqlUrl { database: name, ..(*home).clone() };
+        let url = MssqlUrl { database: name, ..(*server).clone() };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.block_on(migrate(&url)).unwrap();
-        Some(Self { url, home: *home, runtime: Arc::new(runtime) })
+        Some(Self { url, server: *server, runtime: Arc::new(runtime) })
     }
 
-    /// How to reach it.
     pub fn url(&self) -> MssqlUrl {
         self.url.clone()
     }
 
-    /// Runs work against it.
+    /// The runtime for [`Pool`].
     pub fn runtime(&self) -> &Runtime {
         &self.runtime
     }
 
-    /// How to reach it, as `READ_MODEL` says it to a process, with the password.
+    /// The value for the setting `READ_MODEL`, with the password.
     pub fn setting(&self) -> String {
         let MssqlUrl { host, port, user, password, database, .. } = &self.url;
         let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
@@ -65,17 +63,17 @@ impl Database {
         )
     }
 
-    /// Runs a batch and gives its rows, a row a line, cells separated by ` | `: amounts in ten-thousandths, times in
+    /// Runs a batch and returns one text for each row, with cells separated by ` | `: amounts in ten-thousandths, times in
     /// microseconds since 1970, `-` for NULL.
     ///
     /// # Panics
-    /// When the server refuses it.
+    /// When the batch fails.
     pub fn rows(&self, sql: &str) -> Vec<String> {
         self.run(&self.url, sql).unwrap()
     }
 
     fn run(&self, url: &MssqlUrl, sql: &str) -> Result<Vec<String>, MssqlError> {
-        // The pool takes statements that live as long as the program, as ours do; a test's are few.
+        // The pool requires static statements. Leaking those of a test is harmless.
         let sql: &'static str = Box::leak(sql.to_owned().into_boxed_str());
         let rows = self.runtime.block_on(async { Pool::new(url, 1).query(sql, Vec::new()).await })?;
         let line =
@@ -87,11 +85,11 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let name = &self.url.database;
-        // Throws out whoever is still connected. Not every engine has it, and some drop without.
-        let alone = format!("ALTER DATABASE [{name}] SET SINGLE_USER WITH ROLLBACK IMMEDIATE");
-        let _others = self.run(&self.home, &alone);
-        if let Err(error) = self.run(&self.home, &format!("DROP DATABASE [{name}]")) {
-            crate::skipped::say(&format!("LEFT BEHIND: database {name}: {error}"));
+        // Disconnects all other clients. The result is ignored: not every engine supports or needs it.
+        let disconnect = format!("ALTER DATABASE [{name}] SET SINGLE_USER WITH ROLLBACK IMMEDIATE");
+        let _unsupported = self.run(&self.server, &disconnect);
+        if let Err(error) = self.run(&self.server, &format!("DROP DATABASE [{name}]")) {
+            crate::skipped::print_line(&format!("LEFT BEHIND: database {name}: {error}"));
         }
     }
 }
@@ -112,7 +110,7 @@ fn cell(data: &ColumnData<'static>) -> String {
             let time = chrono::NaiveDateTime::from_sql(data).unwrap();
             time.map(|time| time.and_utc().timestamp_micros().to_string())
         }
-        other => panic!("a test reads no {other:?}"),
+        other => panic!("unsupported type: {other:?}"),
     };
     text.unwrap_or_else(|| "-".to_owned())
 }

@@ -1,7 +1,7 @@
-//! A scripted peer that speaks the server's side of TDS: it fails on purpose where a SQL Server would fail by chance.
+//! A scripted SQL Server for tests: it implements the server side of TDS and injects faults on purpose.
 //!
-//! It understands what tiberius 0.12 sends (PRELOGIN, LOGIN7, SQL batches, `sp_executesql`, ATTENTION; TLS as SQL Server
-//! does it) and knows no SQL. A script sees each request and says what to answer:
+//! It supports the messages of tiberius 0.12 (PRELOGIN, LOGIN7, SQL batches, `sp_executesql`, ATTENTION; TLS as in SQL
+//! Server) and does not execute SQL. A script receives each request and returns the response:
 //!
 //! ```
 //! use millrace_testkit::tds::{Kind, Reply, TdsPeer};
@@ -13,13 +13,16 @@
 //! assert_eq!(peer.requests().len(), 0);
 //! ```
 //!
-//! The peer runs on threads of its own and never blocks a test's runtime. A script that panics, because an assertion in
-//! it failed, ends the connection and makes the test panic when the peer is stopped or dropped.
+//! The peer has its own threads and never blocks the runtime of a test. A script that panics, for example in an
+//! assertion, closes the connection, and the test panics when the peer is stopped or dropped.
 
+mod header;
 mod packet;
+mod reader;
 mod request;
 mod script;
 mod session;
+mod shared;
 mod tls;
 mod token;
 mod value;
@@ -27,39 +30,38 @@ mod value;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+
+use shared::{LoginScript, Session, Shared, lock};
 
 pub use script::{Login, Reply, Request};
 pub use value::{Cell, Kind};
 
-type Script = Box<dyn FnMut(&Request) -> Vec<Reply> + Send>;
-type LoginScript = Box<dyn FnMut(&Login) -> Vec<Reply> + Send>;
-
-/// What a peer does beside answering requests. Made by [`TdsPeer::setup`].
-pub struct Setup {
+/// The configuration of a peer; see [`TdsPeer::builder`].
+pub struct TdsPeerBuilder {
     logins: LoginScript,
     tls: bool,
-    keeps: bool,
+    keep_requests: bool,
 }
 
-impl Setup {
-    /// Decides about each login: no reply accepts it, an [`Reply::Error`] refuses it (18456 is a wrong password, 4060 an
-    /// unknown database), [`Reply::Delay`], [`Reply::Stall`] and [`Reply::Close`] work as for requests.
+impl TdsPeerBuilder {
+    /// Sets the script for logins. An empty list accepts the login, and a [`Reply::Error`] refuses it (18456 is a wrong
+    /// password, 4060 an unknown database). [`Reply::Delay`], [`Reply::Stall`] and [`Reply::Close`] work as for requests.
     pub fn logins(mut self, script: impl FnMut(&Login) -> Vec<Reply> + Send + 'static) -> Self {
         self.logins = Box::new(script);
         self
     }
 
-    /// A server that has no TLS: it says so whatever the client wishes.
+    /// A server that does not support TLS.
     pub fn without_tls(mut self) -> Self {
         self.tls = false;
         self
     }
 
-    /// Requests are counted but not kept: for benchmarks, whose batches would fill the memory.
-    pub fn keeping_no_requests(mut self) -> Self {
-        self.keeps = false;
+    /// Counts requests without keeping them, for benchmarks.
+    pub fn without_requests(mut self) -> Self {
+        self.keep_requests = false;
         self
     }
 
@@ -74,8 +76,8 @@ impl Setup {
                 logins: Mutex::new(self.logins),
                 certificate: tls::Certificate::self_signed(),
                 tls: self.tls,
-                keeps: self.keeps,
-                seen: Mutex::default(),
+                keep_requests: self.keep_requests,
+                record: Mutex::default(),
                 sessions: Mutex::default(),
                 stopping: AtomicBool::new(false),
             }),
@@ -85,96 +87,66 @@ impl Setup {
     }
 }
 
-/// A running peer. Dropping it cuts all connections.
+/// A running peer. Dropping it closes all connections.
 pub struct TdsPeer {
     addr: SocketAddr,
     acceptor: Mutex<Option<JoinHandle<()>>>,
     shared: Arc<Shared>,
 }
 
-/// What acceptor, sessions and the test's handle have in common.
-struct Shared {
-    script: Mutex<Script>,
-    logins: Mutex<LoginScript>,
-    certificate: tls::Certificate,
-    tls: bool,
-    keeps: bool,
-    seen: Mutex<Seen>,
-    sessions: Mutex<Vec<Session>>,
-    stopping: AtomicBool,
-}
-
-#[derive(Default)]
-struct Seen {
-    requests: Vec<Request>,
-    requested: usize,
-    connections: usize,
-    logins: usize,
-}
-
-struct Session {
-    socket: TcpStream,
-    thread: JoinHandle<()>,
-}
-
-/// A script that panicked shall not hide behind a poisoned lock: its panic is reported by its thread.
-fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl TdsPeer {
-    /// A peer that accepts every login, with TLS when the client wants it.
+    /// A peer that accepts every login, with TLS if the client requests it.
     pub fn start(script: impl FnMut(&Request) -> Vec<Reply> + Send + 'static) -> Self {
-        Self::setup().start(script)
+        Self::builder().start(script)
     }
 
-    /// A peer with more to say than answers.
-    pub fn setup() -> Setup {
-        Setup { logins: Box::new(|_| Vec::new()), tls: true, keeps: true }
+    /// For a peer with other settings.
+    pub fn builder() -> TdsPeerBuilder {
+        TdsPeerBuilder { logins: Box::new(|_| Vec::new()), tls: true, keep_requests: true }
     }
 
-    /// Where it listens; the same after [`Self::restart`].
+    /// The address; it is the same after [`Self::restart`].
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// A file with the certificate that a client must trust, in PEM. It is made for `localhost` and `127.0.0.1`, and goes
-    /// with the peer.
+    /// A PEM file with the certificate that a client must trust, for `localhost` and `127.0.0.1`. It is deleted with the
+    /// peer.
     pub fn ca_file(&self) -> PathBuf {
         self.shared.certificate.file().to_owned()
     }
 
     /// Every request so far, in the order of arrival.
     pub fn requests(&self) -> Vec<Request> {
-        hold(&self.shared.seen).requests.clone()
+        lock(&self.shared.record).requests.clone()
     }
 
-    /// The requests since the last call of this method. Numbers go on counting.
+    /// The requests since the last call of this method.
     pub fn take_requests(&self) -> Vec<Request> {
-        std::mem::take(&mut hold(&self.shared.seen).requests)
+        std::mem::take(&mut lock(&self.shared.record).requests)
     }
 
-    /// How many requests came so far, whether kept and taken or not.
+    /// The number of requests so far, including those that were not kept.
     pub fn requested(&self) -> usize {
-        hold(&self.shared.seen).requested
+        lock(&self.shared.record).requested
     }
 
-    /// How many TCP connections were opened.
+    /// The number of TCP connections that were opened.
     pub fn connections(&self) -> usize {
-        hold(&self.shared.seen).connections
+        lock(&self.shared.record).connections
     }
 
-    /// How many of these got as far as sending a login.
+    /// The number of connections that sent a login.
     pub fn logins(&self) -> usize {
-        hold(&self.shared.seen).logins
+        lock(&self.shared.record).logins
     }
 
-    /// How many connections are open now. A pool that drops an abandoned connection brings this down.
+    /// The number of open connections.
     pub fn open_connections(&self) -> usize {
-        hold(&self.shared.sessions).iter().filter(|session| !session.thread.is_finished()).count()
+        lock(&self.shared.sessions).iter().filter(|session| !session.thread.is_finished()).count()
     }
 
-    /// The server is gone: all connections are cut, new ones are refused.
+    /// Stops the server: closes all connections and refuses new ones.
     ///
     /// # Panics
     /// When the script has panicked.
@@ -182,7 +154,7 @@ impl TdsPeer {
         assert!(self.shut_down(), "the script of the TDS peer panicked, see above");
     }
 
-    /// The server is there again, on the same port, with the same script.
+    /// Starts the server again, on the same port and with the same script.
     ///
     /// # Panics
     /// When another process has taken the port meanwhile.
@@ -199,64 +171,63 @@ impl TdsPeer {
                 if shared.stopping.load(Ordering::SeqCst) {
                     return;
                 }
-                shared.open(socket);
+                open(&shared, socket);
             }
         });
-        *hold(&self.acceptor) = Some(acceptor);
+        *lock(&self.acceptor) = Some(acceptor);
     }
 
-    /// Whether all scripts ended well.
+    /// Returns whether no script panicked.
     fn shut_down(&self) -> bool {
-        if let Some(acceptor) = hold(&self.acceptor).take() {
+        if let Some(acceptor) = lock(&self.acceptor).take() {
             self.shared.stopping.store(true, Ordering::SeqCst);
-            // Wakes the acceptor; it may also have woken by itself.
+            // Wakes the acceptor from its blocking call.
             drop(TcpStream::connect(self.addr));
-            let _ = acceptor.join();
+            let _panicked = acceptor.join();
         }
-        let sessions = std::mem::take(&mut *hold(&self.shared.sessions));
+        let sessions = std::mem::take(&mut *lock(&self.shared.sessions));
         for session in &sessions {
-            // One that has ended already is no longer connected.
-            let _ = session.socket.shutdown(Shutdown::Both);
+            // Fails if the session has ended already.
+            let _closed = session.socket.shutdown(Shutdown::Both);
         }
-        // All are joined, also after one that panicked.
-        let ends: Vec<_> = sessions.into_iter().map(|session| session.thread.join()).collect();
-        ends.iter().all(Result::is_ok)
+        // Join all threads, also after one that panicked.
+        let results: Vec<_> = sessions.into_iter().map(|session| session.thread.join()).collect();
+        results.iter().all(Result::is_ok)
     }
 }
 
 impl Drop for TdsPeer {
     fn drop(&mut self) {
-        let well = self.shut_down();
-        assert!(well || std::thread::panicking(), "the script of the TDS peer panicked, see above");
+        let clean = self.shut_down();
+        assert!(clean || std::thread::panicking(), "the script of the TDS peer panicked, see above");
     }
 }
 
-impl Shared {
-    fn open(self: &Arc<Self>, socket: TcpStream) {
-        let connection = {
-            let mut seen = hold(&self.seen);
-            seen.connections += 1;
-            seen.connections
-        };
-        // Answers of two packets would otherwise wait for the client's delayed acknowledgement.
-        socket.set_nodelay(true).unwrap();
-        let shared = Arc::clone(self);
-        let wire = socket.try_clone().unwrap();
-        let thread = std::thread::spawn(move || {
-            let wire = Cut(wire);
-            // An error is a client that went away or the peer being stopped: the session is over either way.
-            let _ = session::serve(&shared, &wire.0, connection);
-        });
-        hold(&self.sessions).push(Session { socket, thread });
-    }
+/// Starts the session of a new connection.
+fn open(shared: &Arc<Shared>, socket: TcpStream) {
+    let connection = {
+        let mut record = lock(&shared.record);
+        record.connections += 1;
+        record.connections
+    };
+    // Otherwise a response of two packets waits for the delayed acknowledgement of the client.
+    socket.set_nodelay(true).unwrap();
+    let thread_shared = Arc::clone(shared);
+    let wire = socket.try_clone().unwrap();
+    let thread = std::thread::spawn(move || {
+        let wire = ShutdownOnDrop(wire);
+        // An error means that the client disconnected or the peer was stopped. The session is over either way.
+        let _disconnected = session::serve(&thread_shared, &wire.0, connection);
+    });
+    lock(&shared.sessions).push(Session { socket, thread });
 }
 
-/// Cuts a connection when its session ends, be it by a panic: other handles of the socket would keep it open.
-struct Cut(TcpStream);
+/// Closes a connection when its session ends or panics: the other handles of the socket would keep it open.
+struct ShutdownOnDrop(TcpStream);
 
-impl Drop for Cut {
+impl Drop for ShutdownOnDrop {
     fn drop(&mut self) {
-        // The client may have been first.
-        let _ = self.0.shutdown(Shutdown::Both);
+        // Fails if the client has disconnected.
+        let _closed = self.0.shutdown(Shutdown::Both);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use millrace_testkit::graphql::{Bomb, bombs};
+use millrace_testkit::graphql::{HostileDocument, hostile_documents};
 use serde_json::{Value, json};
 
 use crate::load::percentile;
@@ -17,7 +17,7 @@ pub(crate) fn run() {
     let before_mb = server.rss_mb();
     println!("\nAbuse: documents over one connection, {TIMES} times each, until they are refused");
     println!("{:<44} {:>8} {:>8} {:>8}  refused with", "", "bytes", "p50 ms", "max ms");
-    for Bomb { what, document, code } in bombs() {
+    for HostileDocument { what, document, code } in hostile_documents() {
         let body = json!({ "query": document }).to_string();
         let mut times_ms = runtime.block_on(async {
             let mut times_ms = Vec::with_capacity(TIMES);

@@ -11,7 +11,7 @@ use millrace_event_log::EventLog;
 use millrace_event_log::embedded::EmbeddedLog;
 use millrace_mssql::ReadModelUrl;
 use millrace_platform::change_feed::ChangeFeed;
-use millrace_platform::http::Serving;
+use millrace_platform::http::HttpServer;
 use millrace_platform::metrics::{HttpMetrics, MetricsRegistry, StoreMetrics};
 use millrace_platform::settings::Switch;
 use millrace_projector::config::ProjectorConfig;
@@ -95,6 +95,6 @@ async fn measure() -> Vec<f64> {
 async fn serve(router: axum::Router, stop: &CancellationToken) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(Serving::default().run(listener, router, stop.clone()));
+    tokio::spawn(HttpServer::default().run(listener, router, stop.clone()));
     format!("http://{address}")
 }

@@ -87,7 +87,7 @@ fn parameter(size: usize, coalescing: bool) -> f64 {
 
 /// Events per second, and requests for each batch.
 fn adapter(size: usize, encrypt: &str) -> (f64, f64) {
-    let peer = TdsPeer::setup().keeping_no_requests().start(|_| {
+    let peer = TdsPeer::builder().without_requests().start(|_| {
         let counted = Reply::rows([("counted", Kind::Int)], [vec![0.into()]]);
         vec![Reply::Delay(ANSWER_AFTER), counted]
     });

@@ -15,7 +15,7 @@ use millrace_domain::id::{OrderId, PaymentId, UserId};
 use millrace_domain::text::{Currency, Name, OrderStatus, Text};
 use millrace_domain::{Amount, Envelope, Timestamp};
 use millrace_mssql::ReadModelUrl;
-use millrace_platform::http::Serving;
+use millrace_platform::http::HttpServer;
 use millrace_platform::metrics::{HttpMetrics, MetricsRegistry, StoreMetrics};
 use millrace_projector::projection::{Batch, Projection, Span};
 use millrace_read_side::config::ReadConfig;
@@ -170,11 +170,11 @@ pub(crate) fn serve_part(dir: &str) {
         let fixed = axum::Router::new().route("/static", get(async move || fixed.clone()));
         let bare = axum::serve(bare, fixed.clone()).into_future();
         tokio::spawn(bare);
-        let fixed = millrace_platform::http::finish(fixed, &registry, &http);
+        let fixed = millrace_platform::http::with_common_routes(fixed, &registry, &http);
         let fixed = axum::Router::new().route("/static", axum::routing::any_service(fixed));
         let config = ReadConfig::default();
         let read_side = millrace_read_side::http::router(read_model, &config, None, &registry, &http);
-        Serving::default().run(ours, fixed.merge(read_side), CancellationToken::new()).await;
+        HttpServer::default().run(ours, fixed.merge(read_side), CancellationToken::new()).await;
     });
 }
 

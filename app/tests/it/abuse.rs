@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use millrace_testkit::graphql::{Bomb, UPGRADE, bombs, frame};
+use millrace_testkit::graphql::{HostileDocument, UPGRADE, frame, hostile_documents};
 use serde_json::{Value, json};
 
 use crate::process::{Client, Home, Server, until};
@@ -104,7 +104,7 @@ fn documents_that_are_bombs_are_refused_before_they_cost_anything() {
     let before_mb = rss_mb(&server);
     let bystander = Bystander::of(&server);
     let url = format!("{}/graphql", server.queries);
-    for Bomb { what, document, code } in bombs() {
+    for HostileDocument { what, document, code } in hostile_documents() {
         let body = json!({ "query": document }).to_string();
         for _ in 0..TIMES {
             let (status, answer) = server.client.post(&url, &body).unwrap();

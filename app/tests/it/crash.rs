@@ -323,7 +323,7 @@ fn killed_within_the_append() {
 
 /// The list in Redis, newest first, by the ids of its letters.
 fn shown(redis: &RedisServer) -> Vec<String> {
-    let letters: Vec<String> = redis.ask(&["LRANGE", "dlq", "0", "-1"]);
+    let letters: Vec<String> = redis.command(&["LRANGE", "dlq", "0", "-1"]);
     let id = |letter: &String| serde_json::from_str::<serde_json::Value>(letter).unwrap()["id"].to_string();
     letters.iter().map(id).collect()
 }

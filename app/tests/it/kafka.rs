@@ -183,10 +183,10 @@ fn killed_again_and_again_over_kafka() {
 
 #[test]
 fn brokers_that_are_cut_off_stalled_and_killed_lose_nothing() {
-    let wire = Proxy::unconnected();
+    let wire = Proxy::without_server();
     let Some(broker) = Broker::start(Some(&wire.address())) else { return };
     wire.connect_to(broker.address());
-    let topic = Topic::unmade(&wire.address());
+    let topic = Topic::missing(&wire.address());
     let home = Home::new();
     let server =
         start(&home, &topic, &format!("{QUICK_GROUP};message.timeout.ms=2000;reconnect.backoff.max.ms=200"));

@@ -25,22 +25,22 @@ fn letters_are_mirrored_as_soon_as_redis_is_available() {
     let line = server.process.logged("dead letters are not mirrored");
     assert!(line.contains("Redis"), "{line}");
     until("nothing else waits for Redis", || server.is_ready().then_some(()));
-    redis.start_again();
+    redis.restart();
     let listed = |count: i64| {
         until(&format!("{count} letters are in the list"), || {
-            (redis.ask::<i64>(&["LLEN", "letters"]) == count).then_some(())
+            (redis.command::<i64>(&["LLEN", "letters"]) == count).then_some(())
         });
     };
     listed(7);
     server.process.logged("dead letters are mirrored again");
     home.beside(&server, &["dead-letters", "discard", "--reason", "unknown-type"]).ok();
     listed(6);
-    let () = redis.ask(&["FLUSHALL"]);
+    let () = redis.command(&["FLUSHALL"]);
     listed(6);
     let mut rebuild = home.command(&["dead-letters", "mirror", "--rebuild"]);
     let rebuilt = Process::start(rebuild.env("REDIS_URL", &url).env("DLQ_LIST", "letters")).finish();
     assert_eq!(rebuilt.ok(), "list letters: 6 letters");
-    assert_eq!(redis.ask::<i64>(&["LLEN", "letters"]), 6);
+    assert_eq!(redis.command::<i64>(&["LLEN", "letters"]), 6);
     server.process.signal("TERM");
     assert_eq!(server.process.finish().code, Some(0));
     let discard = |reason: &str, url: &str| {
@@ -48,7 +48,7 @@ fn letters_are_mirrored_as_soon_as_redis_is_available() {
         Process::start(discard.env("REDIS_URL", url).env("DLQ_LIST", "letters")).finish()
     };
     assert_eq!(discard("missing-field", &url).ok(), "1 letter discarded");
-    assert_eq!(redis.ask::<i64>(&["LLEN", "letters"]), 5, "no projector runs that could do it");
+    assert_eq!(redis.command::<i64>(&["LLEN", "letters"]), 5, "no projector runs that could do it");
     let offline = discard("invalid-field", "redis://127.0.0.1:1");
     assert_eq!(offline.ok(), "2 letters discarded");
     assert!(offline.stderr.contains("the list letters is updated later"), "{offline:?}");
@@ -129,7 +129,7 @@ fn a_mirror_that_is_killed_repeatedly_lists_each_letter_once() {
         let mut command = home.command(&["dead-letters", "mirror"]);
         Process::start(command.env("REDIS_URL", redis.url()))
     };
-    let length = || redis.ask::<i64>(&["LLEN", "dlq"]);
+    let length = || redis.command::<i64>(&["LLEN", "dlq"]);
     for _ in 0..8 {
         let before = length();
         let mut process = mirror();
@@ -138,7 +138,7 @@ fn a_mirror_that_is_killed_repeatedly_lists_each_letter_once() {
         process.kill();
     }
     assert_eq!(mirror().finish().ok(), "list dlq: 1050 letters");
-    let shown: Vec<String> = redis.ask(&["LRANGE", "dlq", "0", "-1"]);
+    let shown: Vec<String> = redis.command(&["LRANGE", "dlq", "0", "-1"]);
     let listed = home.beside(&server, &["dead-letters", "list", "--json", "--limit", "10000"]);
     assert!(listed.ok().lines().eq(shown.iter()), "each letter once, newest first");
 }

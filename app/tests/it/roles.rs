@@ -124,7 +124,7 @@ fn commands_are_accepted_while_sql_server_is_unreachable() {
 #[test]
 fn a_refused_login_stops_the_projector_and_nothing_else() {
     let refuse = |_: &_| vec![Reply::error(18456, "Login failed for user 'sa'.")];
-    let peer = TdsPeer::setup().logins(refuse).start(|_| vec![]);
+    let peer = TdsPeer::builder().logins(refuse).start(|_| vec![]);
     let url = format!("mssql://sa:secret@{}/millrace?trust-server-certificate=true", peer.addr());
     let home = Home::new();
     let mut role = Role::start(&home, "write-side", &[("READ_MODEL", &url)]);

@@ -187,7 +187,7 @@ fn no_secret_is_ever_printed() {
             output.push_str(&server.client.get(&format!("{url}{path}")).unwrap().1);
         }
     }
-    server.process.logged("no broker to ask for the topic");
+    server.process.logged("no Kafka broker available");
     server.process.signal("TERM");
     let ended = server.process.finish();
     output.extend([ended.stdout, ended.stderr]);
@@ -318,14 +318,14 @@ fn a_log_that_does_not_belong_to_the_read_model_stops_the_projector() {
     }
     let ended = Process::start(&mut home.command(&["projector"])).finish();
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("do not belong together"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("does not belong to this log"), "{}", ended.stderr);
     // Beside commands the process continues, and accepts them.
     let server = home.start(&[("SAMPLE", "off")]);
-    server.process.logged("do not belong together");
+    server.process.logged("does not belong to this log");
     server.accept("/api/v1/users", r#"{"userId":"u","name":"Ada","email":"ada@example.com"}"#);
     until("the reason is reported", || {
         let (status, reason) = server.ready(&server.admin)?;
-        (status == 503 && reason.contains("do not belong together")).then_some(())
+        (status == 503 && reason.contains("does not belong to this log")).then_some(())
     });
     assert_eq!(server.ready(&server.commands).unwrap().0, 200);
 }

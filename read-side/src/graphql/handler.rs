@@ -20,7 +20,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
-use millrace_platform::http::{Stopping, read_body};
+use millrace_platform::http::{ShutdownToken, read_body};
 use millrace_platform::problem::Problem;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -117,7 +117,7 @@ pub(super) fn routes(executor: Executor, consistency: Consistency, config: &Grap
 }
 
 /// What serving requests is told of the end of the process.
-fn told(stopping: Option<&Stopping>) -> CancellationToken {
+fn told(stopping: Option<&ShutdownToken>) -> CancellationToken {
     stopping.map(|stopping| stopping.0.clone()).unwrap_or_default()
 }
 
@@ -140,7 +140,7 @@ async fn by_post(State(endpoint): State<Endpoint>, request: Request) -> Result<R
 async fn by_get(
     State(endpoint): State<Endpoint>,
     headers: HeaderMap,
-    stopping: Option<Extension<Stopping>>,
+    stopping: Option<Extension<ShutdownToken>>,
     unproven: Option<Extension<Unproven>>,
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     parameters: Result<Query<Parameters<String, String>>, QueryRejection>,

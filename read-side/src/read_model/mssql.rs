@@ -41,7 +41,7 @@ impl MssqlReadModel {
         });
         checked.map_err(|error| OpenError {
             name: url.name(),
-            is_temporary: error.class() == ErrorClass::Transient && !error.is_a_refused_login(),
+            is_temporary: error.class() == ErrorClass::Transient && !error.is_login_failure(),
             source: error.into(),
         })?;
         Ok(read_model)
@@ -134,7 +134,7 @@ impl MssqlReadModel {
             sql!("mssql/read_model/orders_of_users_oldest.sql"),
         );
         let mut params = bounds(page);
-        params.push(Param::MaybeText(status.map(|status| status.as_str().to_owned())));
+        params.push(Param::OptionalText(status.map(|status| status.as_str().to_owned())));
         params.push(json(users));
         folded(self.query("orders_of_users", sql, params, order_line).await?)
     }
@@ -219,7 +219,7 @@ fn inventory_item(row: &Row) -> Result<InventoryItem, MssqlError> {
     Ok(InventoryItem {
         sku: row.parsed("sku", Sku::parse)?,
         quantity: row.get("quantity")?,
-        reported_quantity: row.maybe("reported_quantity")?,
+        reported_quantity: row.optional("reported_quantity")?,
     })
 }
 
@@ -245,7 +245,7 @@ fn order_line(row: &Row) -> Result<OrderLine, MssqlError> {
 
 fn user_with_order_line(row: &Row) -> Result<(User, Option<OrderLine>), MssqlError> {
     // The outer join says with NULL that there is no order.
-    let has_order = row.maybe::<&str>("order_id")?.is_some();
+    let has_order = row.optional::<&str>("order_id")?.is_some();
     Ok((user(row)?, has_order.then(|| order_line(row)).transpose()?))
 }
 
@@ -255,23 +255,23 @@ fn checkpoint(row: &Row) -> Result<(Box<str>, i32, i64), MssqlError> {
 
 /// A payment has a status, so NULL there is the outer join saying that there is none.
 fn payment(row: &Row) -> Result<Option<Payment>, MssqlError> {
-    if row.maybe::<&str>("payment_status")?.is_none() {
+    if row.optional::<&str>("payment_status")?.is_none() {
         return Ok(None);
     }
-    let has_id = row.maybe::<&str>("payment_id")?.is_some();
+    let has_id = row.optional::<&str>("payment_id")?.is_some();
     Ok(Some(Payment {
         status: row.parsed("payment_status", |text| PaymentStatus::parse(text).ok_or(()))?,
         payment_id: has_id.then(|| row.parsed("payment_id", PaymentId::parse)).transpose()?,
         amount: row.get("paid")?,
         currency: row.get::<&str>("paid_in")?.into(),
-        method: row.maybe::<&str>("method")?.map(Into::into),
-        settled_at: row.maybe("settled_at")?,
+        method: row.optional::<&str>("method")?.map(Into::into),
+        settled_at: row.optional("settled_at")?,
     }))
 }
 
 /// A line has a SKU, so NULL there is the outer join saying that the order has no lines.
 fn item(row: &Row) -> Result<Option<OrderItem>, MssqlError> {
-    if row.maybe::<&str>("sku")?.is_none() {
+    if row.optional::<&str>("sku")?.is_none() {
         return Ok(None);
     }
     Ok(Some(OrderItem {

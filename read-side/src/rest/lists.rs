@@ -9,7 +9,7 @@ use millrace_domain::Timestamp;
 use millrace_domain::id::UserId;
 use millrace_domain::text::OrderStatus;
 use millrace_platform::http::json;
-use millrace_platform::http::openapi::Refusals;
+use millrace_platform::http::openapi::CommonProblems;
 use millrace_platform::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -78,7 +78,7 @@ struct OrdersPage {
 
 /// All users, newest first
 #[utoipa::path(get, path = "/users", tag = "users", params(UsersParameters),
-    responses((status = 200, body = UsersPage), Refusals))]
+    responses((status = 200, body = UsersPage), CommonProblems))]
 pub(super) async fn users(
     State(read_model): State<ReadModel>,
     uri: Uri,
@@ -94,7 +94,7 @@ pub(super) async fn users(
 
 /// All orders, newest first
 #[utoipa::path(get, path = "/orders", tag = "orders", params(OrdersParameters),
-    responses((status = 200, body = OrdersPage), Refusals))]
+    responses((status = 200, body = OrdersPage), CommonProblems))]
 pub(super) async fn orders(
     State(read_model): State<ReadModel>,
     uri: Uri,
@@ -108,7 +108,7 @@ pub(super) async fn orders(
 /// The orders of a user, newest first
 #[utoipa::path(get, path = "/users/{id}/orders", tag = "users",
     params(("id" = String, Path, description = "Of the user", pattern = "^[A-Za-z0-9._:@-]{1,64}$"), OrdersParameters),
-    responses((status = 200, body = OrdersPage), Refusals))]
+    responses((status = 200, body = OrdersPage), CommonProblems))]
 pub(super) async fn orders_of_user(
     State(read_model): State<ReadModel>,
     uri: Uri,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, header};
-use millrace_platform::http::Stopping;
+use millrace_platform::http::ShutdownToken;
 use millrace_read_side::ReadConfig;
 use millrace_read_side::access::ReadTokens;
 use serde_json::{Value, json};
@@ -140,7 +140,7 @@ async fn a_stream_of_events_ends_with_the_process() {
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(json!({ "query": STOCK }).to_string()))
         .unwrap();
-    request.extensions_mut().insert(Stopping(stop.clone()));
+    request.extensions_mut().insert(ShutdownToken(stop.clone()));
     let response = read_side.open(request).await;
     until_open(&read_side.registry, "subscriptions", 1).await;
     stop.cancel();

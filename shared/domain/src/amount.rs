@@ -1,4 +1,4 @@
-//! Exact money. Never a float, never rounded: what does not fit is refused with a reason.
+//! Exact money: never a float, never rounded. A number that does not fit is an error.
 
 use std::fmt;
 
@@ -15,28 +15,22 @@ const UNITS: i64 = 10_i64.pow(SCALE);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Amount(i64);
 
-/// Why a number is not an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAmount {
-    /// Not a JSON number.
     #[error("must be a number such as 149.99")]
     NotANumber,
-    /// Below zero.
     #[error("must not be negative")]
     Negative,
-    /// More decimal places than are stored.
     #[error("has more than {SCALE} decimal places; amounts are never rounded")]
     TooPrecise,
-    /// Beyond the largest amount.
     #[error("is larger than 922337203685477.5807")]
     TooLarge,
 }
 
 impl Amount {
-    /// Nothing at all.
     pub const ZERO: Self = Self(0);
 
-    /// The amount that is this many ten-thousandths; `None` below zero.
+    /// The amount of this many ten-thousandths; `None` below zero.
     pub fn from_units(units: i64) -> Option<Self> {
         (units >= 0).then_some(Self(units))
     }
@@ -49,7 +43,7 @@ impl Amount {
     /// Reads the text of a JSON number, exponents included, without passing through a float.
     ///
     /// # Errors
-    /// [`InvalidAmount`] when the text is no number or the number cannot be held exactly.
+    /// [`InvalidAmount`] when the text is not a number, or the number cannot be stored exactly.
     pub fn parse(text: &str) -> Result<Self, InvalidAmount> {
         let (negative, unsigned) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -74,7 +68,7 @@ impl Amount {
         Ok(Self(units))
     }
 
-    /// `self × quantity`, or `None` when it is not an amount any more.
+    /// `self × quantity`; `None` when the product is not an amount.
     pub fn times(self, quantity: i64) -> Option<Self> {
         self.0.checked_mul(quantity).and_then(Self::from_units)
     }
@@ -88,7 +82,7 @@ fn parse_exponent(text: &str) -> Result<i64, InvalidAmount> {
     if digits.is_empty() || !digits.bytes().all(|c| c.is_ascii_digit()) {
         return Err(InvalidAmount::NotANumber);
     }
-    // An exponent too long for i64 is as good as the limit.
+    // An exponent too long for an i64 is treated as the limit.
     let size = digits.parse::<i64>().unwrap_or(EXPONENT_MAX).min(EXPONENT_MAX);
     Ok(if text.starts_with('-') { -size } else { size })
 }
@@ -168,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_cannot_hold() {
+    fn refuses_numbers_that_do_not_fit() {
         for (text, error) in [
             ("NaN", InvalidAmount::NotANumber),
             ("", InvalidAmount::NotANumber),

@@ -1,4 +1,4 @@
-//! Which rows a projected batch changed, by their keys: what is told to those who watch the read model. Pure.
+//! The messages of the change feed: the keys of the rows that a projected batch has changed. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,25 +7,23 @@ use serde::{Deserialize, Serialize};
 use crate::event::Event;
 use crate::id::{OrderId, Sku, UserId};
 
-/// Keys in one message, at most.
+/// Maximum number of keys in one message.
 pub const KEYS_MAX: usize = 500;
-/// Messages about one batch, at most.
+/// Maximum number of messages about one batch.
 pub const MESSAGES_MAX: usize = 20;
 
 /// Keys of rows that may have changed. In JSON: `{"users":["u-1"],"orders":[{"orderId":"o-1","userId":"u-1"}]}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Changes {
-    /// Users.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<UserId>,
     /// Orders, and their payments.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub orders: Vec<ChangedOrder>,
-    /// Stock keeping units.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inventory: Vec<Sku>,
-    /// More changed than is told: whoever must know reads again.
+    /// More rows changed than the messages name: subscribers read everything again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
 }
@@ -34,19 +32,18 @@ pub struct Changes {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangedOrder {
-    /// The order.
     pub order_id: OrderId,
-    /// Whose it is; unknown when only its payment changed.
+    /// `None` when only the payment of the order changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
 }
 
 impl Changes {
-    /// What these events change, each key once, in as many messages as it takes but at most [`MESSAGES_MAX`].
+    /// The changes of these events, each key once, in at most [`MESSAGES_MAX`] messages.
     pub fn of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Self> {
         let (mut users, mut orders, mut inventory) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
         for event in events {
-            // One key more than is told is enough to know that not all are told.
+            // One key more than fits is enough to know that the messages are truncated.
             if users.len() + orders.len() + inventory.len() > KEYS_MAX * MESSAGES_MAX {
                 break;
             }
@@ -65,30 +62,30 @@ impl Changes {
                 }
             }
         }
-        let mut messages = Messages::default();
+        let mut messages = MessageBuilder::default();
         for user in users {
-            messages.next(|message| message.users.push(user.clone()));
+            messages.add_key(|message| message.users.push(user.clone()));
         }
         for (order_id, user_id) in orders {
             let order = || ChangedOrder { order_id: order_id.clone(), user_id: user_id.cloned() };
-            messages.next(|message| message.orders.push(order()));
+            messages.add_key(|message| message.orders.push(order()));
         }
         for sku in inventory {
-            messages.next(|message| message.inventory.push(sku.clone()));
+            messages.add_key(|message| message.inventory.push(sku.clone()));
         }
         messages.done
     }
 }
 
-/// Messages that are filled one after the other.
+/// Fills messages one after the other.
 #[derive(Default)]
-struct Messages {
+struct MessageBuilder {
     done: Vec<Changes>,
     keys: usize,
 }
 
-impl Messages {
-    fn next(&mut self, put: impl FnOnce(&mut Changes)) {
+impl MessageBuilder {
+    fn add_key(&mut self, put: impl FnOnce(&mut Changes)) {
         if self.keys.is_multiple_of(KEYS_MAX) && self.done.len() < MESSAGES_MAX {
             self.done.push(Changes::default());
         }
@@ -114,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_told_once() {
+    fn each_key_is_sent_once() {
         let events = [adjusted(1), adjusted(2), adjusted(1)];
         let [changes] = &Changes::of(&events)[..] else { panic!("one message") };
         let json = serde_json::to_string(changes).unwrap();
@@ -124,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_small_and_say_when_something_is_left_out() {
+    fn messages_are_limited_and_marked_when_truncated() {
         let events: Vec<_> = (0..=KEYS_MAX).map(adjusted).collect();
         let messages = Changes::of(&events);
         assert_eq!(messages.iter().map(|m| m.inventory.len()).collect::<Vec<_>>(), [KEYS_MAX, 1]);

@@ -1,4 +1,4 @@
-//! The Consistency-Token: positions that a write was given, and that a read wants to have seen. Pure.
+//! The consistency token: the positions of a write. A read that sends the token waits until they are projected. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,35 +6,32 @@ use std::str::FromStr;
 
 use crate::record::Position;
 
-/// Header of a 202 and of the read that follows it.
+/// Response header of a write, and request header of a read.
 pub const HEADER: &str = "consistency-token";
-/// Positions in one token, at most: one for each partition that a log can have.
+/// Maximum number of positions in a token: one for each partition that a log can have.
 pub const POSITIONS_MAX: usize = 1024;
-/// Longest name of a topic, as Kafka has it.
+/// Longest name of a topic in Kafka.
 const TOPIC_BYTES_MAX: usize = 249;
 
-/// `topic:partition:offset`, several of them separated by commas.
+/// Written as `topic:partition:offset`; several positions are separated by commas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsistencyToken(Vec<(Box<str>, Position)>);
 
-/// Text that is no token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidToken {
-    /// Of another form.
-    #[error("a Consistency-Token is written topic:partition:offset, several separated by commas")]
+    #[error("expected a Consistency-Token as topic:partition:offset; separate several with commas")]
     Form,
-    /// Too long.
-    #[error("a Consistency-Token has at most {POSITIONS_MAX} positions")]
+    #[error("the Consistency-Token has too many positions; at most {POSITIONS_MAX} are allowed")]
     TooMany,
 }
 
 impl ConsistencyToken {
-    /// The token of a write: the newest position of each partition, which includes the older ones.
+    /// The token of a write: the newest position of each partition. It covers the older ones.
     pub fn of(topic: &str, positions: &[Position]) -> Self {
         let mut newest = BTreeMap::new();
         for Position { partition, offset } in positions {
-            let known = newest.entry(*partition).or_insert(*offset);
-            *known = (*known).max(*offset);
+            let latest = newest.entry(*partition).or_insert(*offset);
+            *latest = (*latest).max(*offset);
         }
         let positions = newest.into_iter().map(|(partition, offset)| Position { partition, offset });
         Self(positions.map(|position| (topic.into(), position)).collect())
@@ -59,8 +56,8 @@ impl FromStr for ConsistencyToken {
 
 fn parse_one(text: &str) -> Result<(Box<str>, Position), InvalidToken> {
     let (topic, position) = text.split_once(':').ok_or(InvalidToken::Form)?;
-    let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if topic.is_empty() || topic.len() > TOPIC_BYTES_MAX || !topic.bytes().all(named) {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if topic.is_empty() || topic.len() > TOPIC_BYTES_MAX || !topic.bytes().all(allowed) {
         return Err(InvalidToken::Form);
     }
     let position = position.parse().map_err(|_| InvalidToken::Form)?;
@@ -82,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_text_and_back() {
+    fn tokens_round_trip_through_text() {
         for text in ["events:0:0", "a.b-c_D:1023:9223372036854775807", "events:1:2,events:3:4,other:0:7"] {
             assert_eq!(text.parse::<ConsistencyToken>().unwrap().to_string(), text);
         }
@@ -98,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
+    fn invalid_tokens_are_refused() {
         let long = format!("{}:1:1", "t".repeat(TOPIC_BYTES_MAX + 1));
         for text in [
             "",

@@ -1,4 +1,4 @@
-//! Identifiers: parsed once at the edge, trusted inside. Never converted, trimmed or case-folded.
+//! Identifiers: parsed at the edge, valid everywhere else. They are never trimmed, converted or case-folded.
 
 use std::fmt;
 
@@ -7,13 +7,10 @@ use uuid::Uuid;
 /// Longest identifier, in characters. The column width of every id in the tables.
 pub const ID_CHARS_MAX: usize = 64;
 
-/// Why a text is not an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidId {
-    /// Zero characters.
     #[error("must not be empty")]
     Empty,
-    /// More than [`ID_CHARS_MAX`] characters.
     #[error("has {0} characters; at most {ID_CHARS_MAX} are allowed")]
     TooLong(usize),
     /// A character outside `[A-Za-z0-9._:@-]`.
@@ -21,7 +18,7 @@ pub enum InvalidId {
     Character(char),
 }
 
-/// Whether a byte may stand in an identifier. A table, because every event is checked several times.
+/// Bytes that are allowed in an identifier. A table, because each event has several identifiers to check.
 const ALLOWED: [bool; 256] = {
     let mut allowed = [false; 256];
     let mut byte = 0;
@@ -33,7 +30,7 @@ const ALLOWED: [bool; 256] = {
     allowed
 };
 
-/// Checks the rule of DESIGN section 6: `[A-Za-z0-9._:@-]{1,64}`.
+/// Checks that the text is `[A-Za-z0-9._:@-]{1,64}`.
 fn check(text: &str) -> Result<(), InvalidId> {
     if text.is_empty() {
         return Err(InvalidId::Empty);
@@ -55,8 +52,6 @@ macro_rules! id {
         pub struct $name(Box<str>);
 
         impl $name {
-            /// Takes a text as an identifier, or says why it is none.
-            ///
             /// # Errors
             /// [`InvalidId`] when the text is not `[A-Za-z0-9._:@-]{1,64}`.
             pub fn parse(text: &str) -> Result<Self, InvalidId> {
@@ -69,7 +64,6 @@ macro_rules! id {
                 Self(Uuid::now_v7().to_string().into_boxed_str())
             }
 
-            /// The identifier as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -102,24 +96,18 @@ macro_rules! id {
     };
 }
 
-id!(
-    /// A user.
-    UserId
-);
+id!(UserId);
 id!(
     /// An order; also the partition key of its payments.
     OrderId
 );
-id!(
-    /// A payment.
-    PaymentId
-);
+id!(PaymentId);
 id!(
     /// A stock keeping unit.
     Sku
 );
 id!(
-    /// An event: the same id twice is the same event twice.
+    /// Identifies an event: two records with the same event id hold the same event.
     EventId
 );
 
@@ -148,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_no_column_could_hold_exactly() {
+    fn refuses_other_characters_and_lengths() {
         assert_eq!(Sku::parse(""), Err(InvalidId::Empty));
         assert_eq!(Sku::parse(&"x".repeat(65)), Err(InvalidId::TooLong(65)));
         assert_eq!(Sku::parse("a b"), Err(InvalidId::Character(' ')));

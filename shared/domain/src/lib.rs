@@ -1,6 +1,6 @@
-//! The vocabulary of Millrace: what an event is made of, how it is read from the wire, where it is in a log.
+//! The vocabulary of Millrace: events and their fields, the formats they are read from, records and positions.
 //!
-//! Everything here is pure: no IO, no clock, no runtime. The crate's dependencies keep it so.
+//! Everything here is pure: no IO and no runtime. The crate has no dependency that would allow either.
 
 pub mod amount;
 pub mod change;

@@ -1,4 +1,4 @@
-//! What stands in the event log: bytes with a key, headers and a position. Knows nothing of what they mean.
+//! Records of the event log: payload, key, headers and position, all as bytes. Decoding is in [`crate::envelope`].
 
 use std::fmt;
 use std::ops::Range;
@@ -6,15 +6,15 @@ use std::str::FromStr;
 
 use crate::timestamp::Timestamp;
 
-/// Largest payload a record may have, in bytes. Kafka's own default for a message is of the same size.
+/// Largest payload of a record, in bytes. Kafka's default for a message is about the same.
 pub const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
 
-/// Where a record stands in its topic.
+/// Where a record is in its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
-    /// Partition of the topic, from 0.
+    /// From 0.
     pub partition: i32,
-    /// Place within the partition, from 0.
+    /// From 0.
     pub offset: i64,
 }
 
@@ -25,9 +25,8 @@ impl fmt::Display for Position {
     }
 }
 
-/// Text that is not `partition:offset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a position is written partition:offset, such as 3:1027")]
+#[error("expected a position as partition:offset, such as 3:1027")]
 pub struct InvalidPosition;
 
 impl FromStr for Position {
@@ -56,34 +55,31 @@ impl<'de> serde::Deserialize<'de> for Position {
     }
 }
 
-/// Headers of a record in one buffer: for each, length and bytes of the name, length and bytes of the value.
+/// Headers of a record in one buffer: for each header the length and bytes of its name, then of its value. Lengths
+/// are u32, little-endian.
 ///
-/// One buffer, because a log that stores them and a batch that carries thousands of them copy it whole.
+/// One buffer, so that the log and the batch copy all headers of a record at once.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<u8>);
 
 impl Headers {
-    /// None.
     pub const EMPTY: Self = Self(Vec::new());
 
-    /// Adds one behind those that are there.
     pub fn push(&mut self, name: &str, value: &[u8]) {
         put_header(&mut self.0, name, value);
     }
 
-    /// The same headers and one more.
     #[must_use]
     pub fn with(mut self, name: &str, value: &[u8]) -> Self {
         self.push(name, value);
         self
     }
 
-    /// A view that can be iterated.
     pub fn view(&self) -> HeaderView<'_> {
         HeaderView(&self.0)
     }
 
-    /// The buffer, for a store that keeps it whole.
+    /// The buffer, for storage. [`HeaderView::from_bytes`] reads it.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -103,7 +99,7 @@ fn put_header(buffer: &mut Vec<u8>, name: &str, value: &[u8]) {
     }
 }
 
-/// Headers read where they lie.
+/// Borrowed [`Headers`].
 #[derive(Clone, Copy, Default)]
 pub struct HeaderView<'a>(&'a [u8]);
 
@@ -113,7 +109,7 @@ impl<'a> HeaderView<'a> {
         Self(bytes)
     }
 
-    /// Name and value of each, in the order in which they were added.
+    /// Name and value of each header, in the order in which they were added.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
         let mut rest = self.0;
         std::iter::from_fn(move || {
@@ -123,17 +119,16 @@ impl<'a> HeaderView<'a> {
         })
     }
 
-    /// The value of the first header of that name, whatever its case.
+    /// The value of the first header with that name; the case is ignored.
     pub fn get(self, name: &str) -> Option<&'a [u8]> {
         self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// As [`HeaderView::get`], when the value is UTF-8.
+    /// As [`HeaderView::get`]; `None` when the value is not UTF-8.
     pub fn get_str(self, name: &str) -> Option<&'a str> {
         self.get(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// A copy to keep.
     pub fn to_owned(self) -> Headers {
         Headers(self.0.to_vec())
     }
@@ -152,35 +147,29 @@ fn take_part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(part)
 }
 
-/// A record on its way into the log.
+/// A record to append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRecord {
-    /// Decides the partition; `None` spreads records evenly, and the projector refuses such records.
+    /// Selects the partition. Records without a key are spread evenly, and become dead letters.
     pub key: Option<Vec<u8>>,
-    /// The bytes.
     pub payload: Vec<u8>,
-    /// What stands beside the bytes.
     pub headers: Headers,
 }
 
-/// A record out of the log, borrowed from the batch that holds it.
+/// A record of the log, borrowed from its batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
-    /// The topic it stands in.
     pub topic: &'a str,
-    /// Where it stands there.
     pub position: Position,
-    /// When the log took it.
+    /// The time at which the log stored it.
     pub appended_at: Timestamp,
-    /// The key's bytes; `None` when there is no key.
     pub key: Option<&'a [u8]>,
-    /// The payload's bytes; `None` for Kafka's null payload.
+    /// `None` for Kafka's null payload.
     pub payload: Option<&'a [u8]>,
-    /// The headers.
     pub headers: HeaderView<'a>,
 }
 
-/// Records of one poll, all their bytes in one buffer that the next poll reuses.
+/// The records of one poll. All bytes are in one buffer, which the next poll reuses.
 #[derive(Debug, Default)]
 pub struct RecordBatch {
     topic: Box<str>,
@@ -198,18 +187,16 @@ struct Entry {
 }
 
 impl RecordBatch {
-    /// An empty batch for records of that topic.
     pub fn new(topic: &str) -> Self {
         Self { topic: topic.into(), ..Self::default() }
     }
 
-    /// Forgets the records, keeps the memory.
+    /// Removes the records and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.entries.clear();
     }
 
-    /// Copies one record in.
     pub fn push(&mut self, position: Position, appended_at: Timestamp, record: RecordParts<'_>) {
         let entry = Entry {
             position,
@@ -227,22 +214,20 @@ impl RecordBatch {
         start..self.bytes.len()
     }
 
-    /// Drops the records for which `keep` says no.
+    /// Keeps the records for which `keep` returns true. Their bytes stay in the buffer.
     pub fn retain(&mut self, keep: impl Fn(Position) -> bool) {
         self.entries.retain(|entry| keep(entry.position));
     }
 
-    /// How many records it holds.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Bytes of all keys, payloads and headers.
+    /// Bytes of all keys, payloads and headers, also of records that [`RecordBatch::retain`] removed.
     pub fn byte_len(&self) -> usize {
         self.bytes.len()
     }
@@ -250,7 +235,7 @@ impl RecordBatch {
     /// The record at `index`, in the order of arrival.
     ///
     /// # Panics
-    /// When there is no such record.
+    /// When `index` is not below [`RecordBatch::len`].
     pub fn get(&self, index: usize) -> Record<'_> {
         let entry = &self.entries[index];
         Record {
@@ -269,14 +254,11 @@ impl RecordBatch {
     }
 }
 
-/// The variable parts of a record, for [`RecordBatch::push`].
+/// The parts of a record that [`RecordBatch::push`] copies.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordParts<'a> {
-    /// See [`Record::key`].
     pub key: Option<&'a [u8]>,
-    /// See [`Record::payload`].
     pub payload: Option<&'a [u8]>,
-    /// See [`Record::headers`].
     pub headers: HeaderView<'a>,
 }
 
@@ -285,17 +267,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_survive_their_buffer() {
+    fn headers_can_be_read_from_their_bytes() {
         let headers = Headers::EMPTY.with("content-type", b"application/json").with("empty", b"");
         let view = HeaderView::from_bytes(headers.as_bytes());
         assert_eq!(view.get_str("Content-Type"), Some("application/json"));
         assert_eq!(view.get("empty"), Some(&b""[..]));
         assert_eq!(view.get("absent"), None);
-        assert_eq!(HeaderView::from_bytes(&headers.as_bytes()[..9]).iter().count(), 0, "damage ends it");
+        assert_eq!(
+            HeaderView::from_bytes(&headers.as_bytes()[..9]).iter().count(),
+            0,
+            "a damaged buffer ends the iteration"
+        );
     }
 
     #[test]
-    fn a_batch_gives_back_what_went_in() {
+    fn a_batch_returns_its_records() {
         let mut batch = RecordBatch::new("events");
         let headers = Headers::EMPTY.with("a", b"b");
         for offset in 0..3 {
@@ -311,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn positions_are_text_and_back() {
+    fn positions_round_trip_through_text() {
         let position = Position { partition: 3, offset: 1027 };
         assert_eq!("3:1027".parse(), Ok(position));
         assert_eq!(position.to_string(), "3:1027");

@@ -1,49 +1,39 @@
-//! Free text with a limit, and the small vocabularies: currency, order status.
+//! Free text with a maximum length, currency codes and order statuses.
 
 use std::fmt;
 
-/// Text of 1 to `MAX` UTF-16 code units — what `NVARCHAR(MAX)` counts — without control characters.
+/// Text of 1 to `MAX` UTF-16 code units (the unit of `NVARCHAR(MAX)`), without control characters.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Text<const MAX: usize>(Box<str>);
 
 /// An e-mail address: one `@` with something on either side, at most 320 units.
 pub type Email = Text<320>;
-/// A person's name.
 pub type Name = Text<200>;
-/// Why stock changed.
+/// Why a stock changed.
 pub type Reason = Text<200>;
 /// How a payment was made.
 pub type Method = Text<64>;
-/// An id that ties a command, its events and the log lines about them together.
+/// Connects a command, its event and the log messages about both.
 pub type CorrelationId = Text<128>;
 
-/// Why a text is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidText {
-    /// Nothing, or white space only.
+    /// Also for white space only.
     #[error("must not be empty")]
     Empty,
-    /// More than the column holds.
     #[error("has {found} UTF-16 code units; at most {max} are allowed")]
-    TooLong {
-        /// Units in the text.
-        found: usize,
-        /// Units in the column.
-        max: usize,
-    },
-    /// NUL, a line feed, …
+    TooLong { found: usize, max: usize },
     #[error("contains the control character {0:?}")]
     Control(char),
-    /// Not of the form that the field takes.
     #[error("{0}")]
     Form(&'static str),
 }
 
 impl<const MAX: usize> Text<MAX> {
-    /// Takes the text as it is, untrimmed, or says why not.
+    /// Keeps the text as it is: it is not trimmed.
     ///
     /// # Errors
-    /// [`InvalidText`] when it is blank, too long or holds a control character.
+    /// [`InvalidText`] when the text is blank, too long or has a control character.
     pub fn parse(text: &str) -> Result<Self, InvalidText> {
         if text.trim().is_empty() {
             return Err(InvalidText::Empty);
@@ -61,17 +51,16 @@ impl<const MAX: usize> Text<MAX> {
         Ok(Self(text.into()))
     }
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Email {
-    /// Takes a text that looks like an address. Whether mail arrives there is not this system's to know.
+    /// Checks the form only: an `@` between two parts.
     ///
     /// # Errors
-    /// [`InvalidText`] as for any text, or when there is no `@` between two parts.
+    /// [`InvalidText`].
     pub fn parse_address(text: &str) -> Result<Self, InvalidText> {
         let email = Self::parse(text)?;
         match text.rsplit_once('@') {
@@ -104,11 +93,8 @@ impl<const MAX: usize> serde::Serialize for Text<MAX> {
 pub struct Currency([u8; 3]);
 
 impl Currency {
-    /// The default of the canonical form.
     pub const USD: Self = Self(*b"USD");
 
-    /// Takes three capital letters.
-    ///
     /// # Errors
     /// [`InvalidText::Form`] for anything else.
     pub fn parse(text: &str) -> Result<Self, InvalidText> {
@@ -118,7 +104,6 @@ impl Currency {
         }
     }
 
-    /// The code.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("three ASCII letters")
     }
@@ -136,19 +121,17 @@ impl serde::Serialize for Currency {
     }
 }
 
-/// Where an order stands, in capitals: `PLACED`, `CANCELLED`, … The systems that feed us choose the words.
+/// The status of an order in capitals: `PLACED`, `CANCELLED`, … The producers choose the words.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct OrderStatus(std::borrow::Cow<'static, str>);
 
 impl OrderStatus {
-    /// The status of an order of which nothing else is said.
+    /// The default.
     pub const PLACED: Self = Self(std::borrow::Cow::Borrowed("PLACED"));
-    /// Called off.
     pub const CANCELLED: Self = Self(std::borrow::Cow::Borrowed("CANCELLED"));
-    /// Done.
     pub const COMPLETED: Self = Self(std::borrow::Cow::Borrowed("COMPLETED"));
 
-    /// Takes a word of 1 to 32 letters or underscores in any case.
+    /// Accepts 1 to 32 letters or underscores in any case.
     ///
     /// # Errors
     /// [`InvalidText::Form`] for anything else.
@@ -160,7 +143,6 @@ impl OrderStatus {
         Ok(Self(text.to_ascii_uppercase().into()))
     }
 
-    /// The word in capitals.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -183,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_what_sql_server_counts() {
+    fn counts_utf16_units_as_sql_server_does() {
         assert!(Text::<2>::parse("\u{1f600}").is_ok(), "an emoji is two UTF-16 units");
         assert_eq!(Text::<1>::parse("\u{1f600}"), Err(InvalidText::TooLong { found: 2, max: 1 }));
         assert!(Text::<3>::parse("\u{e9}\u{e9}\u{e9}").is_ok());

@@ -1,4 +1,4 @@
-//! Points in time: UTC, to the microsecond, years 0001 to 9999 — what `DATETIME2(6)` holds.
+//! Points in time with the range and precision of `DATETIME2(6)`: UTC, microseconds, years 0001 to 9999.
 
 use std::fmt;
 
@@ -11,24 +11,20 @@ pub struct Timestamp(i64);
 /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z.
 const RANGE: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 
-/// Why a text is not a time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTimestamp {
-    /// Not RFC 3339 with an offset.
-    #[error("must be a time by RFC 3339 with an offset, such as 2026-11-21T07:00:00.5Z ({0})")]
+    #[error("must be an RFC 3339 time with an offset, such as 2026-11-21T07:00:00.5Z ({0})")]
     Format(chrono::ParseError),
-    /// Outside the years 0001 to 9999.
-    #[error("lies outside the years 0001 to 9999")]
+    #[error("is outside the years 0001 to 9999")]
     Range,
 }
 
 impl Timestamp {
-    /// The present.
     pub fn now() -> Self {
         Self(Utc::now().timestamp_micros())
     }
 
-    /// The time this many microseconds after 1970; `None` outside the years 0001 to 9999.
+    /// From microseconds since 1970; `None` outside the years 0001 to 9999.
     pub fn from_micros(micros: i64) -> Option<Self> {
         RANGE.contains(&micros).then_some(Self(micros))
     }
@@ -45,16 +41,15 @@ impl Timestamp {
         micros / 1e6
     }
 
-    /// Reads RFC 3339 with any offset. Digits beyond the microsecond are cut, the same way on every store.
+    /// Parses RFC 3339 with any offset. Digits beyond the microsecond are cut off.
     ///
     /// # Errors
-    /// [`InvalidTimestamp`] for another format, a missing offset, or a year no store can hold.
+    /// [`InvalidTimestamp`] for another format, a missing offset, or a year out of range.
     pub fn parse(text: &str) -> Result<Self, InvalidTimestamp> {
         let time = DateTime::parse_from_rfc3339(text).map_err(InvalidTimestamp::Format)?;
         Self::from_micros(time.timestamp_micros()).ok_or(InvalidTimestamp::Range)
     }
 
-    /// The same time in chrono's form.
     pub fn to_chrono(self) -> DateTime<Utc> {
         DateTime::from_timestamp_micros(self.0).expect("RANGE lies within chrono's range")
     }
@@ -67,7 +62,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// The text of a time, made without an allocation and without format strings: answers and records are full of them.
+/// The text of a time, without an allocation or format strings: responses and records contain many of them.
 struct Text {
     bytes: [u8; 27],
     length: usize,
@@ -99,7 +94,7 @@ impl Text {
     }
 }
 
-/// Fills the whole of `place` with the last digits of `number`.
+/// Fills `place` with the last digits of `number`.
 fn digits(place: &mut [u8], mut number: u32) {
     for digit in place.iter_mut().rev() {
         *digit = b"0123456789"[(number % 10) as usize];
@@ -143,7 +138,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn is_written_as_the_library_writes_it(micros in RANGE, coarse in 0..3_u32) {
+        fn is_formatted_as_chrono_formats_it(micros in RANGE, coarse in 0..3_u32) {
             let unit = 1_000_i64.pow(coarse);
             let time = Timestamp::from_micros(micros / unit * unit).unwrap();
             let expected = time.to_chrono().to_rfc3339_opts(SecondsFormat::AutoSi, true);

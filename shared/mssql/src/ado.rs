@@ -1,28 +1,29 @@
-//! Takes an ADO.NET connection string apart, by the grammar of Microsoft's documentation.
+//! Parses ADO.NET connection strings, by the grammar in Microsoft's documentation.
 //!
-//! `keyword=value;keyword=value`. A value that begins with a quote, single or double, ends with the same quote; inside, a
-//! doubled quote is one. Braces do the same, as in ODBC. Other values end at the next semicolon and lose the blanks around
-//! them. Our own, because the parser that tiberius brings repeats doubled quotes and refuses what is not ASCII, and a
-//! password may hold either.
+//! The form is `keyword=value;keyword=value`. A value in single or double quotes ends at the same quote; a doubled quote
+//! inside it is one quote. Braces work like quotes, as in ODBC. Other values end at the next semicolon and are trimmed.
+//!
+//! tiberius has a parser too, but it keeps doubled quotes and refuses characters outside ASCII, and a password can
+//! contain either.
 
-/// Keywords in lower case and their values, in the order in which they stand; `None` when the text is no such string.
+/// Keywords in lower case with their values, in their order; `None` for a text of another form.
 pub(super) fn pairs(text: &str) -> Option<Vec<(String, String)>> {
     let mut pairs = Vec::new();
-    let mut rest = text.trim_start_matches(is_between);
+    let mut rest = text.trim_start_matches(is_separator);
     while !rest.is_empty() {
         let (keyword, after) = rest.split_once('=')?;
         let (value, after) = value(after.trim_start())?;
         pairs.push((keyword.trim().to_lowercase(), value));
-        rest = after.trim_start_matches(is_between);
+        rest = after.trim_start_matches(is_separator);
     }
     Some(pairs)
 }
 
-fn is_between(c: char) -> bool {
+fn is_separator(c: char) -> bool {
     c == ';' || c.is_whitespace()
 }
 
-/// A value and what follows it.
+/// A value, and the text after it.
 fn value(text: &str) -> Option<(String, &str)> {
     let close = match text.chars().next() {
         Some(quote @ ('"' | '\'')) => quote,
@@ -60,9 +61,9 @@ mod tests {
 
     #[test]
     fn values_are_plain_or_quoted() {
-        let found = pairs(" Server = db,1433 ;;User Id=sa;").unwrap();
+        let parsed = pairs(" Server = db,1433 ;;User Id=sa;").unwrap();
         let expected = [("server", "db,1433"), ("user id", "sa")];
-        assert_eq!(found, expected.map(|(keyword, value)| (keyword.to_owned(), value.to_owned())));
+        assert_eq!(parsed, expected.map(|(keyword, value)| (keyword.to_owned(), value.to_owned())));
         assert_eq!(value_of(r#"Password="a;b""c'd=""#).as_deref(), Some(r#"a;b"c'd="#));
         assert_eq!(value_of("Password='it''s'").as_deref(), Some("it's"));
         assert_eq!(value_of("Password={a}}b;c}").as_deref(), Some("a}b;c"));
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_closed_is_refused() {
+    fn unclosed_values_are_refused() {
         for text in ["Server", "Password=\"a", "Password='a'b", "Password={a"] {
             assert_eq!(pairs(text), None, "{text}");
         }

@@ -1,4 +1,4 @@
-//! One connection and how it is made: the bb8 manager around bb8-tiberius'.
+//! A connection, and the bb8 manager that creates connections with bb8-tiberius.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,68 +8,68 @@ use bb8_tiberius::{ConnectionManager, rt};
 use tiberius::{EncryptionLevel, Query};
 use tokio::sync::broadcast;
 
-use super::error::MssqlError;
-use super::url::{Encryption, MssqlUrl};
-use super::{Param, Row};
+use crate::error::MssqlError;
+use crate::param::Param;
+use crate::row::Row;
+use crate::url::{Encryption, MssqlUrl};
 
-/// A connection that knows whether it may be used again.
+/// A connection with the state that decides whether the pool may use it again.
 pub(super) struct Connection {
     pub(super) client: rt::Client,
-    /// Whether the last call has not, or not yet, ended in a known state: an answer may be on its way that nobody waits
-    /// for, or a transaction be open.
+    /// Whether the last call has not ended in a known state: a response may still arrive, or a transaction may be open.
     pub(super) dirty: bool,
-    /// The generation of its pool when it was made; one that breaks ends its generation.
-    made_in: u64,
+    /// The generation of the pool when this connection was opened. A broken connection ends its generation.
+    opened_in: u64,
     generation: Arc<AtomicU64>,
 }
 
 impl Connection {
-    /// Runs one batch and returns the rows of its last result. Whatever is not known to have ended leaves the connection
-    /// dirty.
+    /// Runs one batch and returns the rows of its last result.
     pub(super) async fn run(
         &mut self,
         sql: &'static str,
         params: Vec<Param>,
         command_timeout: Duration,
     ) -> Result<Vec<Row>, MssqlError> {
+        // Set before the first await: a call that is cancelled leaves the connection dirty.
         self.dirty = true;
         let mut query = Query::new(sql);
         for param in params {
             query.bind(param);
         }
         let call = async {
-            // Drained: an error may come after the rows.
+            // Read completely: an error can follow the rows.
             query.query(&mut self.client).await?.into_results().await
         };
         let result = match tokio::time::timeout(command_timeout, call).await {
             Ok(result) => result.map_err(MssqlError::from),
             Err(_) => Err(MssqlError::Timeout(command_timeout)),
         };
-        self.dirty = result.as_ref().is_err_and(MssqlError::leaves_the_connection_unknown);
+        self.dirty = result.as_ref().is_err_and(MssqlError::leaves_connection_dirty);
         if matches!(result, Err(MssqlError::Broken(_))) {
-            // What broke this one (a server that was restarted, say) has broken those made before it as well.
-            self.generation.fetch_max(self.made_in + 1, Ordering::Relaxed);
+            // The cause, for example a restart of the server, has broken all older connections too.
+            self.generation.fetch_max(self.opened_in + 1, Ordering::Relaxed);
         }
         Ok(result?.pop().unwrap_or_default().into_iter().map(Row::new).collect())
     }
 }
 
-/// Makes connections and drops the dirty ones.
+/// Creates connections for the pool, which drops the dirty ones.
 pub(super) struct Connections {
     encrypted: ConnectionManager,
-    /// For a server that does not speak TLS at all, when the URL allows that.
+    /// For a server without TLS, if the URL allows that.
     plain: Option<ConnectionManager>,
-    /// Whether the server was found not to speak TLS.
+    /// Whether the server is known to have no TLS.
     only_plain: AtomicBool,
     connect_timeout: Duration,
-    /// The generation of connections that may be used.
+    /// Connections of older generations are not used again.
     generation: Arc<AtomicU64>,
-    /// Why connecting failed. bb8 itself lets whoever waits wait on, and tells nobody.
+    /// The errors of failed connections, which bb8 does not report to the waiting callers.
     failures: broadcast::Sender<MssqlError>,
 }
 
-/// Failures that a slow listener may be behind; it misses older ones, which is no loss.
-const FAILURES_KEPT: usize = 16;
+/// Errors that a slow receiver can be behind. It needs only one of them.
+const FAILURES_BUFFERED: usize = 16;
 
 impl Connections {
     pub(super) fn new(url: &MssqlUrl) -> Self {
@@ -86,21 +86,21 @@ impl Connections {
             only_plain: AtomicBool::new(false),
             connect_timeout: url.connect_timeout,
             generation: Arc::default(),
-            failures: broadcast::Sender::new(FAILURES_KEPT),
+            failures: broadcast::Sender::new(FAILURES_BUFFERED),
         }
     }
 
-    /// Tells of connections that fail from now on.
+    /// The channel of the errors of failed connections.
     pub(super) fn failures(&self) -> broadcast::Sender<MssqlError> {
         self.failures.clone()
     }
 
-    /// Opens a connection and logs in, in bounded time.
+    /// Opens a connection and logs in, with a time-out.
     pub(super) async fn open(&self) -> Result<Connection, MssqlError> {
-        let made_in = self.generation.load(Ordering::Relaxed);
+        let opened_in = self.generation.load(Ordering::Relaxed);
         let opening = tokio::time::timeout(self.connect_timeout, self.connect_either());
         let client = opening.await.map_err(|_| MssqlError::ConnectTimeout(self.connect_timeout))??;
-        Ok(Connection { client, dirty: false, made_in, generation: self.generation.clone() })
+        Ok(Connection { client, dirty: false, opened_in, generation: self.generation.clone() })
     }
 
     async fn connect_either(&self) -> Result<rt::Client, MssqlError> {
@@ -112,17 +112,18 @@ impl Connections {
         if self.only_plain.load(Ordering::Relaxed) {
             return Ok(plain.connect().await?);
         }
-        let refused = match self.encrypted.connect().await.map_err(MssqlError::from) {
+        let failure = match self.encrypted.connect().await.map_err(MssqlError::from) {
             Ok(client) => return Ok(client),
             Err(error) => error,
         };
-        // A server that answers in its own words, or not at all, has not refused TLS.
-        if matches!(refused, MssqlError::Server { .. } | MssqlError::Unreachable(_)) {
-            return Err(refused);
+        // A server that responds with an error, or not at all, has not refused TLS.
+        if matches!(failure, MssqlError::Server { .. } | MssqlError::Unreachable(_)) {
+            return Err(failure);
         }
         let client = plain.connect().await?;
         tracing::warn!(
-            "the server does not speak TLS: the password goes to it unencrypted, as encrypt=false allows"
+            target: "millrace::mssql",
+            "SQL Server does not support TLS: the password is sent unencrypted, because encrypt=false allows it"
         );
         self.only_plain.store(true, Ordering::Relaxed);
         Ok(client)
@@ -136,15 +137,15 @@ impl bb8::ManageConnection for Connections {
     async fn connect(&self) -> Result<Connection, MssqlError> {
         let connection = self.open().await;
         if let Err(error) = &connection {
-            // Nobody may be listening.
-            let _listeners = self.failures.send(error.clone());
+            // Fails if no caller is waiting.
+            let _no_receiver = self.failures.send(error.clone());
         }
         connection
     }
 
     async fn is_valid(&self, connection: &mut Connection) -> Result<(), MssqlError> {
-        if connection.made_in < self.generation.load(Ordering::Relaxed) {
-            return Err(MssqlError::Broken("another connection has broken since".to_owned()));
+        if connection.opened_in < self.generation.load(Ordering::Relaxed) {
+            return Err(MssqlError::Broken("the connection is older than one that has broken".to_owned()));
         }
         Ok(())
     }

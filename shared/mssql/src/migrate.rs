@@ -1,105 +1,113 @@
-//! The read model's schema on SQL Server: the database, its tables, and the version they have.
+//! Migration of the read model on SQL Server: creates the database and brings its schema to the newest version.
 
 use std::time::Duration;
 
 use millrace_platform::schema::{self, SchemaMismatch};
 use millrace_platform::{ErrorClass, sql};
 
-use super::connection::{Connection, Connections};
-use super::{MssqlError, MssqlUrl, Param, Pool, Row};
+use crate::connection::{Connection, Connections};
+use crate::error::MssqlError;
+use crate::param::Param;
+use crate::pool::Pool;
+use crate::row::Row;
+use crate::url::MssqlUrl;
 
-/// For one statement; an index on a large table takes its time, and whoever comes second waits for the first.
+/// Time-out of one statement: an index on a large table takes long, and a second process waits for the lock meanwhile.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// SQL Server makes one database at a time, and one that another has just made takes a moment until it lets anybody in.
-const MAKING_TRIES: u32 = 120;
-const MAKING_PAUSE: Duration = Duration::from_millis(250);
+/// SQL Server creates one database at a time, and a new database accepts connections only after a moment. Both are
+/// retried.
+const CREATE_ATTEMPTS: u32 = 120;
+const CREATE_RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// A step per version. Each can be run again.
+/// One step for each version. Running a step again changes nothing.
 const STEPS: &[&str] = &[sql!("mssql/schema/read_model_1.sql")];
 
-/// The version that this program reads and writes.
+/// The schema version of this program.
 pub const SCHEMA_VERSION: usize = STEPS.len();
 
-/// What a migration did.
+/// The result of a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Migrated {
-    /// Whether the database itself was missing.
-    pub made_database: bool,
-    /// Steps run.
+pub struct Migration {
+    /// Whether the database was created.
+    pub created_database: bool,
+    /// The number of steps that ran.
     pub steps: usize,
-    /// Whether readers see the last committed state instead of waiting for the projector.
+    /// Whether READ_COMMITTED_SNAPSHOT is on, so that readers do not wait for the projector.
     pub snapshot: bool,
 }
 
-/// Brings the database to the newest schema, and makes it when it is missing and we may. Safe when two do so at once.
+/// Brings the database to the newest schema. Creates it if it is missing and the login may create it. Two processes may do
+/// this at the same time.
 ///
 /// # Errors
-/// [`MssqlError`]; [`MssqlError::Schema`] when a newer program was here.
-pub async fn migrate(url: &MssqlUrl) -> Result<Migrated, MssqlError> {
-    let (mut connection, made_database) = match Connections::new(url).open().await {
+/// [`MssqlError`]; [`MssqlError::Schema`] for a newer schema.
+pub async fn migrate(url: &MssqlUrl) -> Result<Migration, MssqlError> {
+    let (mut connection, created_database) = match Connections::new(url).open().await {
         Ok(connection) => (connection, false),
-        Err(error) if error.is_a_missing_database() => {
-            let made = create_database(url, error).await?;
-            (open_made(url).await?, made)
+        Err(error) if error.is_missing_database() => {
+            let created = create_database(url, error).await?;
+            (open_created(url).await?, created)
         }
         Err(error) => return Err(error),
     };
     check_openjson(&mut connection, url).await?;
-    // The lock belongs to the session: on an error it goes with the connection.
+    // The lock belongs to the session, so after an error it is released with the connection.
     connection.run(sql!("mssql/schema/lock.sql"), Vec::new(), TIMEOUT).await?;
     let steps = run_steps(&mut connection).await?;
     let rows = connection.run(sql!("mssql/schema/snapshot.sql"), Vec::new(), TIMEOUT).await?;
-    let snapshot = number(&rows) == 1;
+    let snapshot = first_count(&rows) == 1;
     connection.run(sql!("mssql/schema/unlock.sql"), Vec::new(), TIMEOUT).await?;
     if !snapshot {
         tracing::warn!(
+            target: "millrace::mssql",
             "READ_COMMITTED_SNAPSHOT is off in {}, so reads wait for the projector; turn it on with ALTER DATABASE \
-             while nobody else is connected",
+             while no other client is connected",
             url.name(),
         );
     }
-    Ok(Migrated { made_database, steps, snapshot })
+    Ok(Migration { created_database, steps, snapshot })
 }
 
 async fn create_database(url: &MssqlUrl, missing: MssqlError) -> Result<bool, MssqlError> {
     let master = MssqlUrl { database: "master".to_owned(), ..url.clone() };
-    // Who may not enter master either is told what is missing.
+    // A login without access to master gets the first error, which names the missing database.
     let mut connection = Connections::new(&master).open().await.map_err(|_| missing)?;
-    let mut tried = 0;
+    let mut attempts = 0;
     loop {
-        tried += 1;
+        attempts += 1;
         let name = Param::Text(url.database.clone());
         match connection.run(sql!("mssql/schema/create_database.sql"), vec![name], TIMEOUT).await {
-            Err(error) if error.is_a_busy_template() && tried < MAKING_TRIES => {
-                tokio::time::sleep(MAKING_PAUSE).await;
+            Err(error) if error.is_template_locked() && attempts < CREATE_ATTEMPTS => {
+                tokio::time::sleep(CREATE_RETRY_DELAY).await;
             }
-            Err(error) if error.is_an_existing_database() => return Ok(false),
-            rows => return Ok(number(&rows?) == 1),
+            Err(error) if error.is_existing_database() => return Ok(false),
+            rows => return Ok(first_count(&rows?) == 1),
         }
     }
 }
 
-async fn open_made(url: &MssqlUrl) -> Result<Connection, MssqlError> {
-    let mut tried = 0;
+async fn open_created(url: &MssqlUrl) -> Result<Connection, MssqlError> {
+    let mut attempts = 0;
     loop {
-        tried += 1;
+        attempts += 1;
         match Connections::new(url).open().await {
-            Err(error) if error.is_a_missing_database() && tried < MAKING_TRIES => {
-                tokio::time::sleep(MAKING_PAUSE).await;
+            Err(error) if error.is_missing_database() && attempts < CREATE_ATTEMPTS => {
+                tokio::time::sleep(CREATE_RETRY_DELAY).await;
             }
-            opened => return opened,
+            result => return result,
         }
     }
 }
 
-/// A database that was restored from an old server keeps its old dialect, and says so in strange words only.
 async fn check_openjson(connection: &mut Connection, url: &MssqlUrl) -> Result<(), MssqlError> {
+    // A database that was restored from an older server keeps its compatibility level. There OPENJSON fails as an invalid
+    // object name, which does not help a user.
     let one = Param::Text("[1]".to_owned());
     match connection.run(sql!("mssql/schema/openjson.sql"), vec![one], TIMEOUT).await {
         Err(error) if error.class() == ErrorClass::Fatal => Err(MssqlError::Unsupported(format!(
-            "{} does not understand OPENJSON, which takes SQL Server 2016 and a compatibility level of 130 at least: \
-             see ALTER DATABASE … SET COMPATIBILITY_LEVEL ({error})",
+            "{} does not support OPENJSON; it needs SQL Server 2016 or newer and a compatibility level of at least 130: \
+             use ALTER DATABASE … SET COMPATIBILITY_LEVEL ({error})",
             url.name()
         ))),
         result => result.map(drop),
@@ -108,29 +116,29 @@ async fn check_openjson(connection: &mut Connection, url: &MssqlUrl) -> Result<(
 
 async fn run_steps(connection: &mut Connection) -> Result<usize, MssqlError> {
     let rows = connection.run(sql!("mssql/schema/version.sql"), Vec::new(), TIMEOUT).await?;
-    let seen = usize::try_from(number(&rows)).unwrap_or_default();
-    if seen > SCHEMA_VERSION {
-        return Err(SchemaMismatch::Newer { found: seen, known: SCHEMA_VERSION }.into());
+    let version = usize::try_from(first_count(&rows)).unwrap_or_default();
+    if version > SCHEMA_VERSION {
+        return Err(SchemaMismatch::Newer { found: version, known: SCHEMA_VERSION }.into());
     }
-    for (step, version) in STEPS.iter().zip(1..).skip(seen) {
+    for (step, number) in STEPS.iter().zip(1..).skip(version) {
         connection.run(step, Vec::new(), TIMEOUT).await?;
         let record = sql!("mssql/schema/record.sql");
-        connection.run(record, vec![Param::Int(version)], TIMEOUT).await?;
+        connection.run(record, vec![Param::Int(number)], TIMEOUT).await?;
     }
-    Ok(SCHEMA_VERSION - seen)
+    Ok(SCHEMA_VERSION - version)
 }
 
-/// Checks that the database has the newest schema, without changing it.
+/// Checks that the database has the newest schema.
 ///
 /// # Errors
-/// [`MssqlError::Schema`] when it has not, or why the version cannot be read.
+/// [`MssqlError::Schema`] for another version; any other [`MssqlError`] when the version cannot be read.
 pub async fn check_schema(pool: &Pool) -> Result<(), MssqlError> {
     let rows = pool.query(sql!("mssql/schema/version.sql"), Vec::new()).await?;
-    let found = usize::try_from(number(&rows)).unwrap_or_default();
+    let found = usize::try_from(first_count(&rows)).unwrap_or_default();
     Ok(schema::check(found, SCHEMA_VERSION)?)
 }
 
-/// The one number of a result; 0 when there is none.
-fn number(rows: &[Row]) -> u64 {
+/// The first column of the first row; 0 when there is no row.
+fn first_count(rows: &[Row]) -> u64 {
     rows.first().and_then(|row| row.count().ok()).unwrap_or_default()
 }

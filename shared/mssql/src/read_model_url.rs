@@ -1,23 +1,22 @@
-//! `READ_MODEL`: which store holds the read model, and where it is.
+//! The setting `READ_MODEL`: the address of the store that holds the read model.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use millrace_platform::settings::InvalidSetting;
 
-use crate::MssqlUrl;
+use crate::url::MssqlUrl;
 
-/// Where the read model is: `READ_MODEL`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadModelUrl {
-    /// `sqlite:FILE`
+    /// `sqlite:FILE`.
     Sqlite(PathBuf),
-    /// `mssql://user:password@host:port/database?…`, or an ADO.NET connection string
+    /// `mssql://user:password@host:port/database?…`, or an ADO.NET connection string.
     Mssql(Box<MssqlUrl>),
 }
 
 impl ReadModelUrl {
-    /// What may be shown of it: a file, or `host:port/database`.
+    /// The address without secrets: a file, or `host:port/database`.
     pub fn name(&self) -> String {
         match self {
             Self::Sqlite(path) => path.display().to_string(),
@@ -34,7 +33,7 @@ impl FromStr for ReadModelUrl {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
             Some(("mssql" | "sqlserver", _)) => MssqlUrl::parse_url(text).map(|url| Self::Mssql(Box::new(url))),
             _ if text.contains('=') => MssqlUrl::parse_ado(text).map(|url| Self::Mssql(Box::new(url))),
-            // Never echo the text: a connection string may hold a password.
+            // The error never repeats the text, which may contain a password.
             _ => Err(InvalidSetting(
                 "expected sqlite:FILE, mssql://user:password@host:port/database, or an ADO.NET connection string".to_owned(),
             )),
@@ -47,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_its_schemes_and_keeps_secrets() {
+    fn parses_the_schemes_and_hides_secrets() {
         assert_eq!("sqlite:a/b.db".parse(), Ok(ReadModelUrl::Sqlite("a/b.db".into())));
         for text in ["", "sqlite:", "mysql://u:secret@h/d", "Server=h;Password=secret"] {
             let error = text.parse::<ReadModelUrl>().unwrap_err().to_string();

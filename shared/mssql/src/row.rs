@@ -1,49 +1,48 @@
-//! A row of an answer: columns are read by name, into types of ours, and nothing is converted on the way.
+//! A row of a result. Columns are read by name into domain types, without conversions between SQL types.
 
+use millrace_domain::{Amount, Timestamp, amount};
 use tiberius::FromSql;
 use tiberius::numeric::Numeric;
 
-use super::MssqlError;
-use millrace_domain::{Amount, Timestamp, amount};
+use crate::error::MssqlError;
 
-/// A row that SQL Server gave.
 #[derive(Debug)]
 pub struct Row(tiberius::Row);
 
-/// What a column can be read as.
+/// A type that a column can be read as.
 pub trait Cell<'a>: Sized {
-    /// The type that the driver has for it.
+    /// The type in the driver.
     type Raw: FromSql<'a>;
-    /// `None` for a value that never was one of ours.
-    fn of(raw: Self::Raw) -> Option<Self>;
+    /// `None` for a value out of range.
+    fn from_raw(raw: Self::Raw) -> Option<Self>;
 }
 
-macro_rules! as_it_is {
+macro_rules! unconverted {
     ($($cell:ty),*) => {$(
         impl<'a> Cell<'a> for $cell {
             type Raw = Self;
-            fn of(raw: Self) -> Option<Self> {
+            fn from_raw(raw: Self) -> Option<Self> {
                 Some(raw)
             }
         }
     )*};
 }
 // INT, BIGINT, NVARCHAR, VARBINARY.
-as_it_is!(i32, i64, &'a str, &'a [u8]);
+unconverted!(i32, i64, &'a str, &'a [u8]);
 
-/// `DECIMAL(19,4)`, exactly.
+/// `DECIMAL(19,4)`.
 impl Cell<'_> for Amount {
     type Raw = Numeric;
-    fn of(number: Numeric) -> Option<Self> {
-        let has_our_scale = u32::from(number.scale()) == amount::SCALE;
-        has_our_scale.then(|| i64::try_from(number.value()).ok()).flatten().and_then(Self::from_units)
+    fn from_raw(number: Numeric) -> Option<Self> {
+        let has_scale = u32::from(number.scale()) == amount::SCALE;
+        has_scale.then(|| i64::try_from(number.value()).ok()).flatten().and_then(Self::from_units)
     }
 }
 
-/// `DATETIME2(6)`, which is UTC.
+/// `DATETIME2(6)` in UTC.
 impl Cell<'_> for Timestamp {
     type Raw = chrono::NaiveDateTime;
-    fn of(time: chrono::NaiveDateTime) -> Option<Self> {
+    fn from_raw(time: chrono::NaiveDateTime) -> Option<Self> {
         Self::from_micros(time.and_utc().timestamp_micros())
     }
 }
@@ -53,53 +52,53 @@ impl Row {
         Self(row)
     }
 
-    /// As the driver has it, for those who do not know the columns beforehand.
+    /// The row of the driver, for callers that do not know the columns.
     pub fn into_driver(self) -> tiberius::Row {
         self.0
     }
 
-    /// A column that always holds something.
+    /// A column that is not NULL.
     ///
     /// # Errors
-    /// [`MssqlError::Driver`], which names the column, for NULL and for another type.
+    /// [`MssqlError::Driver`] with the name of the column, for NULL or another type.
     pub fn get<'a, T: Cell<'a>>(&'a self, column: &'static str) -> Result<T, MssqlError> {
-        self.maybe(column)?.ok_or_else(|| unreadable(column))
+        self.optional(column)?.ok_or_else(|| read_error(column))
     }
 
-    /// A column that may be NULL.
+    /// A column that can be NULL.
     ///
     /// # Errors
-    /// [`MssqlError::Driver`], which names the column, for another type.
-    pub fn maybe<'a, T: Cell<'a>>(&'a self, column: &'static str) -> Result<Option<T>, MssqlError> {
-        match self.0.try_get::<T::Raw, _>(column).map_err(|_| unreadable(column))? {
-            Some(raw) => T::of(raw).map(Some).ok_or_else(|| unreadable(column)),
+    /// [`MssqlError::Driver`] with the name of the column, for another type.
+    pub fn optional<'a, T: Cell<'a>>(&'a self, column: &'static str) -> Result<Option<T>, MssqlError> {
+        match self.0.try_get::<T::Raw, _>(column).map_err(|_| read_error(column))? {
+            Some(raw) => T::from_raw(raw).map(Some).ok_or_else(|| read_error(column)),
             None => Ok(None),
         }
     }
 
-    /// A text that always stands for something.
+    /// A text column that is not NULL, parsed.
     ///
     /// # Errors
-    /// [`MssqlError::Driver`], which names the column, for NULL, for another type, and for what cannot be parsed.
+    /// [`MssqlError::Driver`] with the name of the column, for NULL, another type, or a text that `parse` refuses.
     pub fn parsed<T, E>(
         &self,
         column: &'static str,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Result<T, MssqlError> {
-        parse(self.get(column)?).map_err(|_| unreadable(column))
+        parse(self.get(column)?).map_err(|_| read_error(column))
     }
 
-    /// The first column, an `INT` that counts something.
+    /// The first column: an `INT` of 0 or more.
     ///
     /// # Errors
-    /// [`MssqlError::Driver`] for NULL, for another type, and for less than nothing.
+    /// [`MssqlError::Driver`] for NULL, another type, or a negative number.
     pub fn count(&self) -> Result<u64, MssqlError> {
         let count = self.0.try_get::<i32, _>(0).ok().flatten();
         let count = count.and_then(|count| u64::try_from(count).ok());
-        count.ok_or_else(|| MssqlError::Driver("the first column is no count".to_owned()))
+        count.ok_or_else(|| MssqlError::Driver("the first column is not a count".to_owned()))
     }
 }
 
-fn unreadable(column: &'static str) -> MssqlError {
-    MssqlError::Driver(format!("column {column} cannot be read"))
+fn read_error(column: &'static str) -> MssqlError {
+    MssqlError::Driver(format!("failed to read column {column}"))
 }

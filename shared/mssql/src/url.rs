@@ -1,4 +1,4 @@
-//! Where SQL Server is and who we are there: `mssql://…` or an ADO.NET connection string.
+//! The address of a SQL Server database, with login and options: `mssql://…` or an ADO.NET connection string.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,9 +8,10 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use tiberius::{AuthMethod, Config, EncryptionLevel};
 
-use super::ado;
 use millrace_platform::secret::Secret;
 use millrace_platform::settings::{InvalidSetting, duration};
+
+use crate::ado;
 
 const PORT: u16 = 1433;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -19,54 +20,49 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(600);
 const POOL_SIZE: u32 = 16;
 const POOL_SIZE_MAX: u32 = 1_000;
 
-/// How much goes through TLS.
+/// What is encrypted with TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encryption {
-    /// Everything. The default.
+    /// Everything (the default).
     Required,
-    /// The login when the server can, the rest not: `encrypt=false`, as ADO.NET understands it.
+    /// The login only, if the server supports TLS: `encrypt=false`, as in ADO.NET.
     LoginOnly,
-    /// Nothing, not even the password: `encrypt=plaintext`.
+    /// Nothing: `encrypt=plaintext`.
     Plaintext,
 }
 
-/// One database. `Debug` does not show the password.
+/// The address of one database. `Debug` hides the password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MssqlUrl {
-    /// Name or address.
     pub host: String,
-    /// 1433 unless said otherwise.
+    /// 1433 by default.
     pub port: u16,
-    /// The login.
     pub user: String,
-    /// Its password; empty when it is given elsewhere.
+    /// May be empty here and set by another setting.
     pub password: Secret,
-    /// The database.
     pub database: String,
-    /// How much goes through TLS.
     pub encryption: Encryption,
-    /// Whether any certificate will do.
+    /// Accept any certificate.
     pub trust_server_certificate: bool,
     /// A file (.pem, .crt or .der) with the authority that signed the server's certificate.
     pub ca: Option<PathBuf>,
-    /// For connecting and logging in.
+    /// Includes the login.
     pub connect_timeout: Duration,
-    /// For one call.
     pub command_timeout: Duration,
-    /// Connections that the read side holds, at most.
+    /// Maximum number of connections of the read side.
     pub pool_size: u32,
 }
 
-/// What is said when a text is neither form. The text itself may hold a password and is never repeated.
+/// The error for a text of another form. It never repeats the text, which may contain a password.
 const EXPECTED: &str =
     "expected mssql://user:password@host:port/database, or Server=host,port;Database=…;User Id=…;Password=…";
 
 impl MssqlUrl {
-    /// Reads `mssql://user:password@host:port/database?encrypt=…&trust-server-certificate=…&ca=FILE&connect-timeout=10s&
-    /// command-timeout=30s&max-pool-size=16`. What is not a letter or digit in user and password is percent-encoded.
+    /// Parses `mssql://user:password@host:port/database?encrypt=…&trust-server-certificate=…&ca=FILE&connect-timeout=10s&
+    /// command-timeout=30s&max-pool-size=16`. User and password are percent-encoded.
     ///
     /// # Errors
-    /// [`InvalidSetting`], which repeats nothing that may be secret.
+    /// [`InvalidSetting`], without any part of the text.
     pub fn parse_url(text: &str) -> Result<Self, InvalidSetting> {
         let url = url::Url::parse(text).map_err(|_| invalid(EXPECTED))?;
         let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(Cow::into_owned);
@@ -83,10 +79,10 @@ impl MssqlUrl {
         fields.into_url()
     }
 
-    /// Reads an ADO.NET connection string. Keywords that have no meaning here are an error, not ignored.
+    /// Parses an ADO.NET connection string. An unknown keyword is an error.
     ///
     /// # Errors
-    /// [`InvalidSetting`], which repeats nothing that may be secret.
+    /// [`InvalidSetting`], without any part of the text.
     pub fn parse_ado(text: &str) -> Result<Self, InvalidSetting> {
         let mut fields = Fields::default();
         for (keyword, value) in ado::pairs(text).ok_or_else(|| invalid(EXPECTED))? {
@@ -95,7 +91,7 @@ impl MssqlUrl {
         fields.into_url()
     }
 
-    /// As tiberius takes it.
+    /// The configuration for tiberius.
     pub(super) fn config(&self, level: EncryptionLevel) -> Config {
         let mut config = Config::new();
         config.host(&self.host);
@@ -112,7 +108,7 @@ impl MssqlUrl {
         config
     }
 
-    /// What may be shown of it: `host:port/database`.
+    /// The address without secrets: `host:port/database`.
     pub fn name(&self) -> String {
         format!("{}:{}/{}", self.host, self.port, self.database)
     }
@@ -122,14 +118,14 @@ fn invalid(message: impl Into<String>) -> InvalidSetting {
     InvalidSetting(message.into())
 }
 
-/// What was said, by the keywords of ADO.NET in lower case.
+/// The values by ADO.NET keyword, in lower case.
 #[derive(Default)]
 struct Fields {
-    said: HashMap<&'static str, String>,
+    values: HashMap<&'static str, String>,
     port: Option<u16>,
 }
 
-/// A keyword and its other spellings.
+/// The keywords and their synonyms.
 const KEYWORDS: &[(&str, &[&str])] = &[
     ("server", &["data source", "address", "addr", "network address"]),
     ("database", &["initial catalog"]),
@@ -143,8 +139,8 @@ const KEYWORDS: &[(&str, &[&str])] = &[
     ("max pool size", &["pool size", "max pool"]),
 ];
 
-/// Keywords of ADO.NET that change nothing here, which connection strings in the wild carry all the same.
-const WITHOUT_MEANING: &[&str] = &[
+/// ADO.NET keywords that are accepted and ignored, because many connection strings contain them.
+const IGNORED: &[&str] = &[
     "application name",
     "app",
     "multipleactiveresultsets",
@@ -160,23 +156,24 @@ const WITHOUT_MEANING: &[&str] = &[
 impl Fields {
     fn set(&mut self, name: &str, value: String) -> Result<(), InvalidSetting> {
         let name = name.trim();
-        let known = KEYWORDS.iter().find(|(keyword, others)| *keyword == name || others.contains(&name));
-        match known {
+        let keyword =
+            KEYWORDS.iter().find(|(keyword, synonyms)| *keyword == name || synonyms.contains(&name));
+        match keyword {
             Some((keyword, _)) => {
-                self.said.insert(keyword, value);
+                self.values.insert(keyword, value);
                 Ok(())
             }
-            None if WITHOUT_MEANING.contains(&name) => Ok(()),
-            // A name is no secret, unless the text was cut in the wrong place.
+            None if IGNORED.contains(&name) => Ok(()),
+            // The name is not in the error: with a missing quote it may be a part of the password.
             None => {
-                let known = KEYWORDS.iter().map(|(keyword, _)| *keyword).collect::<Vec<_>>().join(", ");
-                Err(invalid(format!("a keyword of the connection string is not known; known are {known}")))
+                let keywords = KEYWORDS.iter().map(|(keyword, _)| *keyword).collect::<Vec<_>>().join(", ");
+                Err(invalid(format!("unknown keyword in the connection string; expected {keywords}")))
             }
         }
     }
 
     fn take(&mut self, keyword: &str) -> Option<String> {
-        self.said.remove(keyword).filter(|value| !value.is_empty())
+        self.values.remove(keyword).filter(|value| !value.is_empty())
     }
 
     fn into_url(mut self) -> Result<MssqlUrl, InvalidSetting> {
@@ -200,16 +197,16 @@ impl Fields {
                 .parse()
                 .ok()
                 .filter(|size| (1..=POOL_SIZE_MAX).contains(size))
-                .ok_or_else(|| invalid(format!("max-pool-size must lie between 1 and {POOL_SIZE_MAX}")))?,
+                .ok_or_else(|| invalid(format!("max-pool-size must be between 1 and {POOL_SIZE_MAX}")))?,
         };
         Ok(MssqlUrl {
             host,
             port,
-            user: self.take("user id").ok_or_else(|| invalid("the connection string names no user"))?,
+            user: self.take("user id").ok_or_else(|| invalid("the connection string has no user"))?,
             password: Secret::new(self.take("password").unwrap_or_default()),
             database: self
                 .take("database")
-                .ok_or_else(|| invalid("the connection string names no database"))?,
+                .ok_or_else(|| invalid("the connection string has no database"))?,
             encryption,
             trust_server_certificate,
             ca: self.take("ca").map(PathBuf::from),
@@ -220,11 +217,11 @@ impl Fields {
     }
 }
 
-/// `tcp:host,port`, `host:port` or `host`, as a server is named in ADO.NET.
+/// Parses the server of an ADO.NET connection string: `tcp:host,port` or `host`. `port` is that of a URL.
 fn host_and_port(server: &str, port: Option<u16>) -> Result<(String, u16), InvalidSetting> {
     let server = server.strip_prefix("tcp:").unwrap_or(server).trim();
     if server.contains('\\') {
-        return Err(invalid("named instances are not looked up; give the port: Server=host,port"));
+        return Err(invalid("named instances are not supported; set the port: Server=host,port"));
     }
     let (host, port) = match server.split_once(',') {
         Some((host, text)) => (host, text.trim().parse().ok()),
@@ -240,7 +237,7 @@ fn host_and_port(server: &str, port: Option<u16>) -> Result<(String, u16), Inval
     }
 }
 
-/// Seconds as in ADO.NET, or a duration as everywhere else here.
+/// Seconds, as in ADO.NET, or a duration such as `500ms`.
 fn seconds(text: Option<String>, default: Duration) -> Result<Duration, InvalidSetting> {
     let Some(text) = text else { return Ok(default) };
     let time = match text.parse::<u64>() {
@@ -248,7 +245,7 @@ fn seconds(text: Option<String>, default: Duration) -> Result<Duration, InvalidS
         Err(_) => duration(&text)?,
     };
     if time.is_zero() || time > TIMEOUT_MAX {
-        return Err(invalid(format!("a time-out must lie between 1ms and {TIMEOUT_MAX:?}")));
+        return Err(invalid(format!("a time-out must be between 1ms and {TIMEOUT_MAX:?}")));
     }
     Ok(time)
 }
@@ -258,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_say_the_same() {
+    fn both_forms_have_the_same_meaning() {
         let url = MssqlUrl::parse_url(
             "mssql://sa:p%40ss%2Fw%3Brd@db.example.com:1444/shop?encrypt=true&trust-server-certificate=true&connect-timeout=5s",
         );
@@ -272,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_on_unless_words_say_otherwise() {
+    fn tls_is_on_by_default() {
         let encryption = |query: &str| {
             MssqlUrl::parse_url(&format!("mssql://sa:x@h/d{query}"))
                 .map(|url| url.encryption)
@@ -286,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_secret_is_repeated() {
+    fn errors_repeat_no_secret() {
         for text in [
             "mssql://sa:hunter2@",
             "mssql://sa:hunter2@h",
@@ -306,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_are_named_in_many_ways() {
+    fn parses_the_forms_of_a_server() {
         let server = |text: &str| host_and_port(text, None).ok();
         assert_eq!(server("tcp:db,1500"), Some(("db".to_owned(), 1500)));
         assert_eq!(server("(local)"), Some(("localhost".to_owned(), 1433)));

@@ -1,7 +1,7 @@
-//! The change feed: what the projector changed, told to those who watch. Best effort; it never makes the projector wait.
+//! The change feed: reports to subscribers which rows the projector has changed. It never makes the projector wait.
 //!
-//! In one process it is a channel, and nothing is computed while nobody listens. Between processes it is Redis' pub/sub,
-//! which forgets what nobody hears: so listeners are told when they may have missed something, and read again.
+//! Within a process it is a channel. Between processes it is Redis pub/sub, which loses messages while a subscriber is
+//! not connected. Subscribers therefore receive [`FeedMessage::Missed`] after each gap and read everything again.
 
 use std::sync::{Arc, Once};
 use std::time::Duration;
@@ -15,46 +15,44 @@ use tokio::sync::{broadcast, mpsc};
 use crate::metrics::MetricsRegistry;
 use crate::redis::{ANSWER_MAX, RedisFailure, RedisUrl, bounded};
 
-/// The channel of Redis' pub/sub.
+/// The channel of Redis pub/sub.
 pub const CHANNEL: &str = "millrace.changes";
-/// Messages that a slow listener may be behind before it is told that it missed some.
-const BEHIND_MAX: usize = 1_024;
-/// Messages that wait for Redis, at most; more are dropped and counted.
+/// Messages that a slow subscriber can be behind before it receives [`FeedMessage::Missed`].
+const BUFFERED_MAX: usize = 1_024;
+/// Messages that can wait for Redis. Further ones are dropped and counted.
 const QUEUE_MAX: usize = 256;
-/// How long Redis is left alone after a failure.
-const PAUSE: Duration = Duration::from_secs(1);
-/// Silence after which a listening connection is asked whether it is there still.
-const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// Delay before the next attempt after a failure of Redis.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// A subscribed connection is pinged when it has received no message for this long.
+const PING_INTERVAL: Duration = Duration::from_secs(15);
 
-/// What a listener hears.
+/// A message to a subscriber.
 #[derive(Debug, Clone)]
-pub enum Heard {
+pub enum FeedMessage {
     /// These rows may have changed.
     Changes(Arc<Changes>),
-    /// Something may have been missed: read again.
+    /// Messages may have been lost: read everything again.
     Missed,
 }
 
-/// The feed. Clones are the same feed.
+/// Clones share the feed.
 #[derive(Debug, Clone)]
 pub enum ChangeFeed {
-    /// Within this process.
-    InProcess(broadcast::Sender<Heard>),
-    /// Between processes.
+    InProcess(broadcast::Sender<FeedMessage>),
     Redis(Arc<RedisFeed>),
 }
 
-/// The feed by way of Redis.
+/// The feed between processes.
 #[derive(Debug)]
 pub struct RedisFeed {
     url: RedisUrl,
-    /// Of the role that publishes; a read side only listens.
+    /// `None` in a process that only subscribes.
     outgoing: Option<(mpsc::Sender<String>, FeedMetrics)>,
-    heard: broadcast::Sender<Heard>,
-    listening: Once,
+    messages: broadcast::Sender<FeedMessage>,
+    subscribed: Once,
 }
 
-/// Messages to Redis, counted by the role that publishes.
+/// Metrics of the role that publishes to Redis.
 #[derive(Debug, Clone)]
 pub struct FeedMetrics {
     published: IntCounter,
@@ -62,7 +60,6 @@ pub struct FeedMetrics {
 }
 
 impl FeedMetrics {
-    /// Registers them.
     pub fn register(registry: &MetricsRegistry) -> Self {
         Self {
             published: registry
@@ -75,41 +72,40 @@ impl FeedMetrics {
     }
 }
 
-/// One listener's end.
 #[derive(Debug)]
-pub struct Listener(broadcast::Receiver<Heard>);
+pub struct Subscriber(broadcast::Receiver<FeedMessage>);
 
 impl ChangeFeed {
-    /// A feed within this process.
+    /// A feed within one process.
     pub fn in_process() -> Self {
-        Self::InProcess(broadcast::Sender::new(BEHIND_MAX))
+        Self::InProcess(broadcast::Sender::new(BUFFERED_MAX))
     }
 
-    /// A feed by way of Redis, which need not be available. Must be called within a runtime, where its work is done.
+    /// A feed through Redis, which may be unavailable. Must be called within a runtime.
     pub fn redis(url: RedisUrl, metrics: FeedMetrics) -> Self {
         let (outgoing, queue) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(publish_all(url.clone(), queue, metrics.clone()));
         Self::redis_with(url, Some((outgoing, metrics)))
     }
 
-    /// The same feed for a process that only listens.
-    pub fn redis_listener(url: RedisUrl) -> Self {
+    /// A feed through Redis for a process that only subscribes.
+    pub fn redis_subscriber(url: RedisUrl) -> Self {
         Self::redis_with(url, None)
     }
 
     fn redis_with(url: RedisUrl, outgoing: Option<(mpsc::Sender<String>, FeedMetrics)>) -> Self {
-        let heard = broadcast::Sender::new(BEHIND_MAX);
-        Self::Redis(Arc::new(RedisFeed { url, outgoing, heard, listening: Once::new() }))
+        let messages = broadcast::Sender::new(BUFFERED_MAX);
+        Self::Redis(Arc::new(RedisFeed { url, outgoing, messages, subscribed: Once::new() }))
     }
 
-    /// Tells what changed, without waiting. `changes` is only asked for when somebody may listen.
+    /// Publishes changes without waiting. `changes` is not called if there is certainly no subscriber.
     pub fn publish(&self, changes: impl FnOnce() -> Vec<Changes>) {
         match self {
-            Self::InProcess(heard) if heard.receiver_count() == 0 => {}
-            Self::InProcess(heard) => {
+            Self::InProcess(messages) if messages.receiver_count() == 0 => {}
+            Self::InProcess(messages) => {
                 for message in changes() {
-                    // The last listener may just have left.
-                    let _gone = heard.send(Heard::Changes(Arc::new(message)));
+                    // Fails if the last subscriber was dropped meanwhile.
+                    let _closed = messages.send(FeedMessage::Changes(Arc::new(message)));
                 }
             }
             Self::Redis(feed) => {
@@ -124,16 +120,16 @@ impl ChangeFeed {
         }
     }
 
-    /// Listens from now on. On Redis the first call must be made within a runtime.
-    pub fn listen(&self) -> Listener {
+    /// Subscribes to the messages from now on. On Redis the first call must be within a runtime.
+    pub fn subscribe(&self) -> Subscriber {
         match self {
-            Self::InProcess(heard) => Listener(heard.subscribe()),
+            Self::InProcess(messages) => Subscriber(messages.subscribe()),
             Self::Redis(feed) => {
-                let listener = Listener(feed.heard.subscribe());
-                feed.listening.call_once(|| {
-                    tokio::spawn(listen_always(feed.url.clone(), feed.heard.clone()));
+                let subscriber = Subscriber(feed.messages.subscribe());
+                feed.subscribed.call_once(|| {
+                    tokio::spawn(receive_all(feed.url.clone(), feed.messages.clone()));
                 });
-                listener
+                subscriber
             }
         }
     }
@@ -145,35 +141,36 @@ impl Default for ChangeFeed {
     }
 }
 
-impl Listener {
-    /// What is told next; `None` once the feed is gone.
-    pub async fn next(&mut self) -> Option<Heard> {
+impl Subscriber {
+    /// The next message; `None` once the feed is dropped.
+    pub async fn next(&mut self) -> Option<FeedMessage> {
         match self.0.recv().await {
-            Ok(heard) => Some(heard),
-            Err(broadcast::error::RecvError::Lagged(_)) => Some(Heard::Missed),
+            Ok(message) => Some(message),
+            Err(broadcast::error::RecvError::Lagged(_)) => Some(FeedMessage::Missed),
             Err(broadcast::error::RecvError::Closed) => None,
         }
     }
 }
 
-/// Publishes what stands in the queue until the feed is gone.
+/// Publishes the queued messages until the feed is dropped.
 async fn publish_all(url: RedisUrl, mut queue: mpsc::Receiver<String>, metrics: FeedMetrics) {
     let mut connection = None;
-    let mut away = false;
+    let mut unavailable = false;
     while let Some(message) = queue.recv().await {
         match publish(&url, &mut connection, &message).await {
             Ok(()) => {
-                away = false;
+                unavailable = false;
                 metrics.published.inc();
             }
             Err(error) => {
-                if !away {
-                    tracing::warn!(redis = %url, "changes are not told: {}", crate::telemetry::chain(&error));
+                // One message per outage, not per attempt.
+                if !unavailable {
+                    tracing::warn!(target: "millrace::platform", redis = %url, "failed to publish changes: {}", crate::telemetry::chain(&error));
                 }
-                away = true;
+                unavailable = true;
                 connection = None;
                 metrics.dropped.inc();
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
         }
     }
@@ -191,41 +188,43 @@ async fn publish(
     bounded(ANSWER_MAX, redis::cmd("PUBLISH").arg(CHANNEL).arg(message).exec_async(connection)).await
 }
 
-/// Hears what is published for as long as the process lives.
-async fn listen_always(url: RedisUrl, heard: broadcast::Sender<Heard>) {
-    let mut away = false;
+/// Forwards the messages of Redis to the subscribers; reconnects for ever.
+async fn receive_all(url: RedisUrl, messages: broadcast::Sender<FeedMessage>) {
+    let mut unavailable = false;
     loop {
-        let ended = match url.listen(CHANNEL).await {
+        let error = match url.subscribe(CHANNEL).await {
             Ok(connection) => {
-                away = false;
-                // Nobody knows what was told while nobody listened.
-                let _nobody = heard.send(Heard::Missed);
-                hear(connection, &heard).await
+                unavailable = false;
+                // Messages that were published before the connection are lost. This comes after the subscription, so
+                // that no change is between the two.
+                let _no_subscriber = messages.send(FeedMessage::Missed);
+                receive(connection, &messages).await
             }
             Err(error) => error,
         };
-        if !away {
-            tracing::warn!(redis = %url, "changes are not heard: {}", crate::telemetry::chain(&ended));
+        if !unavailable {
+            tracing::warn!(target: "millrace::platform", redis = %url, "failed to receive changes: {}", crate::telemetry::chain(&error));
         }
-        away = true;
-        tokio::time::sleep(PAUSE).await;
+        unavailable = true;
+        tokio::time::sleep(RETRY_DELAY).await;
     }
 }
 
-/// Hears until the connection fails; says how.
-async fn hear(connection: PubSub, heard: &broadcast::Sender<Heard>) -> RedisFailure {
-    let (mut ask, mut messages) = connection.split();
+/// Forwards messages until the connection fails, and returns the error.
+async fn receive(connection: PubSub, subscribers: &broadcast::Sender<FeedMessage>) -> RedisFailure {
+    let (mut commands, mut messages) = connection.split();
     loop {
-        match tokio::time::timeout(SILENCE_MAX, messages.next()).await {
+        match tokio::time::timeout(PING_INTERVAL, messages.next()).await {
             Ok(Some(message)) => {
-                // What is no change is another's message on our channel.
+                // A message of another form was published by another program. It is treated as a gap.
                 let changes = serde_json::from_slice::<Changes>(message.get_payload_bytes());
-                let told = changes.map_or(Heard::Missed, |changes| Heard::Changes(Arc::new(changes)));
-                let _nobody = heard.send(told);
+                let message =
+                    changes.map_or(FeedMessage::Missed, |changes| FeedMessage::Changes(Arc::new(changes)));
+                let _no_subscriber = subscribers.send(message);
             }
-            Ok(None) => return RedisFailure::Silent(Duration::ZERO),
+            Ok(None) => return RedisFailure::Timeout(Duration::ZERO),
             Err(_) => {
-                if let Err(error) = bounded(ANSWER_MAX, ask.ping::<redis::Value>()).await {
+                if let Err(error) = bounded(ANSWER_MAX, commands.ping::<redis::Value>()).await {
                     return error;
                 }
             }
@@ -238,19 +237,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nothing_is_computed_while_nobody_listens() {
+    async fn nothing_is_computed_without_a_subscriber() {
         let feed = ChangeFeed::in_process();
-        feed.publish(|| panic!("nobody listens"));
-        let mut listener = feed.listen();
+        feed.publish(|| panic!("there is no subscriber"));
+        let mut subscriber = feed.subscribe();
         feed.publish(|| vec![Changes { truncated: true, ..Changes::default() }]);
-        assert!(matches!(listener.next().await, Some(Heard::Changes(changes)) if changes.truncated));
-        for _ in 0..=BEHIND_MAX {
+        assert!(matches!(subscriber.next().await, Some(FeedMessage::Changes(changes)) if changes.truncated));
+        for _ in 0..=BUFFERED_MAX {
             feed.publish(|| vec![Changes::default()]);
         }
-        assert!(matches!(listener.next().await, Some(Heard::Missed)), "a slow listener is told");
+        assert!(
+            matches!(subscriber.next().await, Some(FeedMessage::Missed)),
+            "a slow subscriber is notified"
+        );
         drop(feed);
-        while let Some(heard) = listener.next().await {
-            assert!(matches!(heard, Heard::Changes(_)));
+        while let Some(message) = subscriber.next().await {
+            assert!(matches!(message, FeedMessage::Changes(_)));
         }
     }
 }

@@ -1,12 +1,12 @@
-//! What a store's error means for whoever asked. Pure.
+//! How the caller of a store handles an error. Pure.
 
-/// The three kinds of errors that are treated differently (TRAPS 11 sorts them for SQL Server).
+/// [`crate::sqlite::classify`] and `MssqlError::class` assign the classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {
-    /// The store is away, busy or full: wait, then ask again.
+    /// The store is unavailable, busy or full: wait, then retry.
     Transient,
-    /// The values themselves are refused: asking again gives the same answer.
+    /// The store cannot hold the values: a retry gives the same error.
     Poison,
-    /// A bug of ours or a damaged store: stop.
+    /// A bug, or a damaged store: stop.
     Fatal,
 }

@@ -1,4 +1,4 @@
-//! What all HTTP ports have in common: serving until shutdown, health, metrics, problem documents for unknown routes.
+//! The HTTP server that every role uses, its common routes, and helpers for handlers.
 
 pub mod config;
 mod cors;
@@ -30,14 +30,13 @@ use crate::metrics::{HttpMetrics, MetricsRegistry};
 use crate::problem::Problem;
 use edge::Edge;
 pub use page::{page, page_with_policy};
-pub use server::{Serving, Stopping};
+pub use server::{HttpServer, ShutdownToken};
 use timed_body::BodyTimeout;
 pub use tls::TlsError;
 
-/// A port that is taken, or an address that is not ours.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{setting} {address}: {source}; is another millrace running, or is the port taken? Set {setting} to a free one"
+    "failed to listen on {address}: {source}; set {setting} to a free address, or stop the process that uses this one"
 )]
 pub struct BindError {
     setting: &'static str,
@@ -45,21 +44,21 @@ pub struct BindError {
     source: std::io::Error,
 }
 
-/// Listens on an address that `setting` named.
+/// Listens on an address. `setting` is the name of its setting, for the error.
 ///
 /// # Errors
-/// [`BindError`], one line that says what to do.
+/// [`BindError`].
 pub async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
     TcpListener::bind(address).await.map_err(|source| BindError { setting, address, source })
 }
 
-/// Answers that fit a packet or two travel no faster when they are smaller.
-const COMPRESSED_FROM_BYTES: u16 = 1024;
+/// A response of one or two packets does not arrive sooner when it is compressed.
+const COMPRESSION_BYTES_MIN: u16 = 1024;
 
-/// Adds to a port's routes what every port has: `/health`, `/metrics`, metrics by route, problem documents for unknown
-/// routes, wrong methods and panics, request ids and security headers on every answer, and compression.
-pub fn finish(router: Router, registry: &MetricsRegistry, http: &HttpMetrics) -> Router {
-    let compressible = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_FROM_BYTES));
+/// Adds what every port has: `/health` and `/metrics`, metrics of each route, problem documents for unknown routes,
+/// wrong methods and panics, request ids, security headers and compression.
+pub fn with_common_routes(router: Router, registry: &MetricsRegistry, http: &HttpMetrics) -> Router {
+    let compressible = DefaultPredicate::new().and(SizeAbove::new(COMPRESSION_BYTES_MIN));
     router
         .merge(metrics_routes(registry))
         .fallback(async || Problem::not_found("route not found; GET / lists the routes"))
@@ -68,22 +67,22 @@ pub fn finish(router: Router, registry: &MetricsRegistry, http: &HttpMetrics) ->
                 .detail("the header Allow lists the methods of this route")
         })
         .layer(CompressionLayer::new().compress_when(compressible))
-        .layer(middleware::from_fn_with_state(Arc::new(Edge::new(http.clone())), edge::pass))
+        .layer(middleware::from_fn_with_state(Arc::new(Edge::new(http.clone())), edge::handle))
 }
 
-/// `/health` and `/metrics`, for the port that Prometheus scrapes.
+/// `/health` and `/metrics`.
 pub fn metrics_routes(registry: &MetricsRegistry) -> Router {
     let registry = registry.clone();
     let render = async move || ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], registry.render());
     Router::new().route("/metrics", get(render)).route("/health", get(health))
 }
 
-/// The process is up. What it depends on is reported by `/ready`.
+/// Reports that the process runs. `/ready` reports its dependencies.
 async fn health() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"up"}"#)
 }
 
-/// The answer of `/ready`: 200 without reasons, else 503 with the reasons why this port cannot do its job.
+/// The response of `/ready`: 200 if there are no not-ready reasons, otherwise 503 with the reasons.
 pub fn readiness(reasons: &[String]) -> Response {
     if reasons.is_empty() {
         return ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ready"}"#).into_response();
@@ -91,24 +90,25 @@ pub fn readiness(reasons: &[String]) -> Response {
     Problem::unavailable(reasons.join("; ")).into_response()
 }
 
-/// Longest wait of `/ready` for a dependency: shorter than the timeout of a usual probe, so that it gets a reason.
-const READY_WAIT: Duration = Duration::from_millis(800);
+/// How long `/ready` waits for a dependency. Shorter than the time-out of a usual probe, so that the probe gets a reason.
+const READY_TIMEOUT: Duration = Duration::from_millis(800);
 
-/// The answer of `/ready` for a port that depends on one part, which `check` asks.
+/// The response of `/ready` for a port that depends on one part. `check` returns why the part is not ready.
 pub async fn readiness_of(part: &str, check: impl Future<Output = Result<(), String>>) -> Response {
-    match tokio::time::timeout(READY_WAIT, check).await {
+    match tokio::time::timeout(READY_TIMEOUT, check).await {
         Ok(Ok(())) => readiness(&[]),
         Ok(Err(reason)) => readiness(&[reason]),
-        Err(_) => readiness(&[format!("{part} did not answer within {READY_WAIT:?}")]),
+        Err(_) => readiness(&[format!("{part} did not respond within {READY_TIMEOUT:?}")]),
     }
 }
 
-/// Reads a body of at most `limit` bytes; one that says it is longer is refused before anything is read.
+/// Reads a body of at most `limit` bytes.
 ///
 /// # Errors
-/// 413 for a longer body, 408 for one that is too slow, 400 for one that breaks off.
+/// 413 for a longer body, 408 for one that arrives too slowly, 400 for an incomplete one.
 pub async fn read_body(request: Request, limit: usize) -> Result<Bytes, Problem> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    // A body that is announced as too long is refused before it is read.
     if announced.is_some_and(|length: usize| length > limit) {
         return Err(Problem::too_large(limit).closing());
     }
@@ -141,7 +141,7 @@ pub fn media_type(headers: &HeaderMap) -> &str {
 /// Checks that a body has one of these media types.
 ///
 /// # Errors
-/// 415
+/// 415.
 pub fn expect_content_type(headers: &HeaderMap, expected: &[&str]) -> Result<(), Problem> {
     let given = media_type(headers);
     if expected.iter().any(|expected| given.eq_ignore_ascii_case(expected)) {
@@ -151,19 +151,19 @@ pub fn expect_content_type(headers: &HeaderMap, expected: &[&str]) -> Result<(),
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type").detail(detail))
 }
 
-/// JSON with a status.
 pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Response {
-    let body = serde_json::to_vec(value).expect("views and answers always serialise");
+    let body = serde_json::to_vec(value).expect("views and responses always serialise");
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
-/// Runs database work as a task of its own, so that a client that hangs up does not cancel it midway.
+/// Runs database work in a separate task. A client that disconnects drops the handler, and must not cancel the work
+/// halfway.
 ///
 /// # Errors
-/// A panic in the work is a 500.
+/// 500 when the work panics.
 pub async fn detached<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Problem> {

@@ -1,6 +1,6 @@
-//! The edges that every role uses: HTTP serving, SQLite, Redis, metrics and logs, settings, shutdown.
+//! Infrastructure that every role uses: HTTP server, SQLite, Redis, metrics, logs, settings, shutdown.
 //!
-//! It knows the vocabulary of [`millrace_domain`] and no role.
+//! It depends on [`millrace_domain`] and on no role.
 
 pub mod change_feed;
 pub mod error_class;

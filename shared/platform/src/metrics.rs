@@ -1,8 +1,8 @@
-//! Prometheus metrics: the registry of a process, and the metrics that every role has.
+//! Prometheus metrics: the registry of a process, and the metrics that several roles share.
 //!
-//! Each crate registers the metrics of its own work on the registry that it is given, so a process exports the series of
-//! its roles and no others. Canonical names begin with `millrace_`. The names of older systems are kept for their
-//! dashboards: [`MetricsRegistry::older_name`] exports a metric a second time, under another name.
+//! Each crate registers its own metrics on the registry that it is given, so a process exports the series of its roles
+//! and no others. Canonical names begin with `millrace_`. [`MetricsRegistry::older_name`] exports a metric a second time
+//! under the name that an older system used, for existing dashboards.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,14 +13,14 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
-/// Seconds; from a tenth of a millisecond, because a local store answers that fast.
+/// Buckets in seconds. The first is a tenth of a millisecond, because a local store is that fast.
 const LATENCY_SECONDS: &[f64] =
     &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// How many of something.
+/// Buckets for counts.
 const COUNTS: &[f64] = &[0.0, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
 
-/// The metrics of a process. Cheap to clone: clones are the same registry.
+/// Clones share the registry.
 #[derive(Debug, Clone)]
 pub struct MetricsRegistry(Arc<Inner>);
 
@@ -29,15 +29,15 @@ struct Inner {
     registry: Registry,
     /// Canonical names, in the order of registration.
     names: Mutex<Vec<String>>,
-    /// (canonical, older) names.
+    /// Pairs of canonical and older name.
     older_names: Mutex<Vec<(&'static str, &'static str)>>,
 }
 
 impl MetricsRegistry {
-    /// A registry with what every process has: its version and its use of memory, processor and files.
+    /// A registry with the metrics of every process: its version, CPU time, memory and file descriptors.
     ///
     /// # Panics
-    /// Never: an empty registry has no metric of the same name.
+    /// Never: the registry is empty, so no name is taken.
     pub fn new() -> Self {
         let metrics = Self(Arc::new(Inner {
             registry: Registry::new(),
@@ -51,7 +51,6 @@ impl MetricsRegistry {
         metrics
     }
 
-    /// A counter.
     pub fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.add(IntCounter::new(name, help))
     }
@@ -61,18 +60,18 @@ impl MetricsRegistry {
         self.add(IntCounterVec::new(Opts::new(name, help), labels))
     }
 
-    /// A gauge of whole numbers.
+    /// An integer gauge.
     pub fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.add(IntGauge::new(name, help))
     }
 
-    /// A gauge of whole numbers for each combination of label values.
+    /// An integer gauge for each combination of label values.
     pub fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         self.add(IntGaugeVec::new(Opts::new(name, help), labels))
     }
 
-    /// A gauge of fractions.
-    pub fn rate(&self, name: &str, help: &str) -> Gauge {
+    /// A floating-point gauge.
+    pub fn float_gauge(&self, name: &str, help: &str) -> Gauge {
         self.add(Gauge::new(name, help))
     }
 
@@ -102,7 +101,7 @@ impl MetricsRegistry {
         self.0.older_names.lock().unwrap_or_else(PoisonError::into_inner).push((canonical, older));
     }
 
-    /// The names of all metrics, also of those without a value yet; sorted, each with its older names.
+    /// The names of all metrics, also of those without a value yet, sorted. Each text has the older names after a `=`.
     pub fn names(&self) -> Vec<String> {
         let older_names = self.0.older_names.lock().unwrap_or_else(PoisonError::into_inner);
         let with_older = |name: &String| {
@@ -116,7 +115,7 @@ impl MetricsRegistry {
         names
     }
 
-    /// All values in Prometheus' text format, sorted by name.
+    /// All metrics in the Prometheus text format, sorted by name.
     ///
     /// # Panics
     /// Never: the text is written to memory.
@@ -125,8 +124,8 @@ impl MetricsRegistry {
         families.extend(self.older_families(&families));
         families.sort_by(|a, b| a.name().cmp(b.name()));
         let mut text = Vec::new();
-        TextEncoder::new().encode(&families, &mut text).expect("writing to memory");
-        String::from_utf8(text).expect("the format is text")
+        TextEncoder::new().encode(&families, &mut text).expect("a write to memory cannot fail");
+        String::from_utf8(text).expect("the text format is UTF-8")
     }
 
     fn older_families(&self, families: &[MetricFamily]) -> Vec<MetricFamily> {
@@ -140,10 +139,8 @@ impl MetricsRegistry {
         copies.collect()
     }
 
-    /// Registers a collector of this crate's user.
-    ///
     /// # Panics
-    /// When a metric of that name exists: two rooms would count into each other's series.
+    /// When a metric with that name exists. Two crates must not share a series by accident.
     fn add<C: prometheus::core::Collector + Clone + 'static>(&self, collector: prometheus::Result<C>) -> C {
         let collector = collector.expect("names and labels are valid");
         let names = collector.desc().into_iter().map(|desc| desc.fq_name.clone());
@@ -159,17 +156,16 @@ impl Default for MetricsRegistry {
     }
 }
 
-/// Requests to the HTTP ports of a process.
+/// Metrics of the HTTP servers of a process.
 #[derive(Debug, Clone)]
 pub struct HttpMetrics {
     /// By route, method and status.
     pub(crate) requests: IntCounterVec,
-    /// Seconds to answer, by route, method and status.
+    /// In seconds, by route, method and status.
     pub(crate) duration: HistogramVec,
 }
 
 impl HttpMetrics {
-    /// Registers them.
     pub fn register(registry: &MetricsRegistry) -> Self {
         let labels = ["route", "method", "status"];
         registry.older_name("millrace_http_requests_total", "http_requests_total");
@@ -185,14 +181,13 @@ impl HttpMetrics {
     }
 }
 
-/// Time spent in the read model's store, by operation. The projector and the read side share it.
+/// Duration of operations in the store of the read model. The projector and the read side share the metric.
 #[derive(Debug, Clone)]
 pub struct StoreMetrics {
     duration: HistogramVec,
 }
 
 impl StoreMetrics {
-    /// Registers it.
     pub fn register(registry: &MetricsRegistry) -> Self {
         const NAME: &str = "millrace_store_duration_seconds";
         registry.older_name(NAME, "db_latency_seconds");
@@ -200,19 +195,19 @@ impl StoreMetrics {
         Self { duration: registry.seconds_by(NAME, "Time in the read model's store", &["operation"]) }
     }
 
-    /// Records how long an operation spent in the store.
+    /// Records the duration of an operation.
     pub fn observe(&self, operation: &str, took: Duration) {
         self.duration.with_label_values(&[operation]).observe(took.as_secs_f64());
     }
 
-    /// Operations of that name since the start.
+    /// The number of operations with that name since the start.
     pub fn operations(&self, operation: &str) -> u64 {
         self.duration.with_label_values(&[operation]).get_sample_count()
     }
 
-    /// An upper bound of the quantile `q` of everything observed since `before`, in seconds, by the histogram's buckets.
+    /// The quantile `q` of the durations since the last call, in seconds, rounded up to a bucket of the histogram.
     ///
-    /// `before` and the second part of the result are cumulative bucket counts: pass the result of the last call.
+    /// `before` is the second part of the last call's result: the cumulative counts of the buckets.
     pub fn quantile_since(&self, q: f64, before: &[u64]) -> (Option<f64>, Vec<u64>) {
         let mut counts = vec![0_u64; LATENCY_SECONDS.len() + 1];
         for family in prometheus::core::Collector::collect(&self.duration) {
@@ -252,7 +247,7 @@ mod tests {
             assert!(text.contains(&format!("{name}_count{{operation=\"apply\"}} 1")), "{name}: {text}");
         }
         assert!(text.contains("millrace_build_info{version="));
-        assert!(!text.contains("http_requests_total"), "what is not registered is not exported");
+        assert!(!text.contains("http_requests_total"), "unregistered metrics are not exported");
     }
 
     #[test]

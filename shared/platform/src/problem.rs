@@ -1,23 +1,23 @@
-//! Error answers by RFC 9457, `application/problem+json`, with a stable `type`.
+//! Error responses: `application/problem+json` (RFC 9457) with a stable `type`.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// An error answer.
+/// An error response.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
-    /// `/problems/<kind>`: stable, for programs.
+    /// `/problems/<kind>`, stable
     #[serde(rename = "type")]
     kind: String,
-    /// The status in words.
+    /// The reason phrase of the status
     title: &'static str,
-    /// The HTTP status.
+    /// The HTTP status
     #[serde(serialize_with = "status_number")]
     #[schema(value_type = u16)]
     status: StatusCode,
-    /// What was wrong with this request, and what to do.
+    /// What is wrong with this request, and what to do
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
     #[serde(skip)]
@@ -29,43 +29,40 @@ fn status_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Re
 }
 
 impl Problem {
-    /// An answer of that status. `kind` is stable, so programs can rely on it; the title follows from the status.
+    /// Clients can rely on `kind`, so it must never change. The title is that of the status.
     pub fn new(status: StatusCode, kind: &str) -> Self {
         let kind = format!("/problems/{kind}");
         Self { kind, title: title(status), status, detail: None, headers: Vec::new() }
     }
 
-    /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The last part of the type.
+    /// The type without `/problems/`.
     pub fn kind(&self) -> &str {
         self.kind.trim_start_matches("/problems/")
     }
 
-    /// The same with a detail.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// The same with one more header.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// The same with `Retry-After`, in seconds.
+    /// Adds `Retry-After`, in seconds.
     #[must_use]
     pub fn retry_after(self, seconds: u16) -> Self {
         self.header(header::RETRY_AFTER, seconds.into())
     }
 
-    /// The same, after which the connection is closed: the rest of the request is not read.
+    /// Closes the connection after the response, because the rest of the request is not read.
     #[must_use]
     pub fn closing(self) -> Self {
         self.header(header::CONNECTION, HeaderValue::from_static("close"))
@@ -81,12 +78,12 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-value").detail(detail)
     }
 
-    /// 404
+    /// 404.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found").detail(detail)
     }
 
-    /// 413: more than `limit` bytes.
+    /// 413: the body has more than `limit` bytes.
     pub fn too_large(limit: usize) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large").detail(format!("the limit is {limit} bytes"))
     }
@@ -96,7 +93,7 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable").detail(detail).retry_after(1)
     }
 
-    /// 500: a bug of ours. The cause is in the log, not in the answer.
+    /// 500: a bug. The cause is in the log only.
     pub fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal")
             .detail("unexpected error; the service log has the cause")

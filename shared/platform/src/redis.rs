@@ -1,7 +1,7 @@
-//! Where Redis is, and connecting to it with every wait bounded. Without Redis everything works, less is shown.
+//! The address of Redis, and connections with time-outs.
 //!
-//! A connection is used by one part, in turn. After any error it is dropped and made anew: the answer of a command
-//! that timed out might still be under way.
+//! Each connection has one user, which sends one command at a time. After an error the user drops the connection and
+//! connects again: the response of a command that timed out could otherwise be read as the response of the next one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,12 +12,13 @@ use redis::{AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, R
 
 use crate::settings::InvalidSetting;
 
-/// Longest wait for a connection, its handshakes included.
+/// Time-out for a connection, including its handshakes.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
-/// Longest wait for the answer to a command.
+/// Time-out for the response to a command.
 pub const ANSWER_MAX: Duration = Duration::from_secs(3);
 
-/// `redis://user:password@host:port/db`, or `rediss://…` for TLS: `REDIS_URL`. Shown without the password.
+/// The setting `REDIS_URL`: `redis://user:password@host:port/db`, or `rediss://…` for TLS. `Display` and `Debug` show the
+/// address only.
 #[derive(Clone)]
 pub struct RedisUrl(ConnectionInfo);
 
@@ -25,14 +26,15 @@ impl FromStr for RedisUrl {
     type Err = InvalidSetting;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // Neither the text nor the parser's error is repeated: both may hold a password.
+        // The error repeats neither the text nor the parser's error: both may contain the password.
         let expected = || {
             InvalidSetting(
                 "expected redis://[user:password@]host[:port][/db], or rediss:// for TLS".to_owned(),
             )
         };
-        let known = ["redis://", "rediss://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme));
-        if !known {
+        let has_scheme =
+            ["redis://", "rediss://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme));
+        if !has_scheme {
             return Err(expected());
         }
         text.into_connection_info().map(Self).map_err(|_| expected())
@@ -58,22 +60,19 @@ impl PartialEq for RedisUrl {
     }
 }
 
-/// Redis is away, slow, full, or does not let us in.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisFailure {
-    /// What Redis or the connection to it says.
     #[error(transparent)]
     Redis(#[from] RedisError),
-    /// It did not answer in time.
     #[error("no answer within {} s", .0.as_secs())]
-    Silent(Duration),
+    Timeout(Duration),
 }
 
 impl RedisUrl {
-    /// A connection on which every command has [`ANSWER_MAX`] to be answered.
+    /// A connection whose commands time out after [`ANSWER_MAX`].
     ///
     /// # Errors
-    /// [`RedisFailure`], after at most three seconds.
+    /// [`RedisFailure`], within three seconds.
     pub async fn connect(&self) -> Result<MultiplexedConnection, RedisFailure> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_MAX))
@@ -82,11 +81,11 @@ impl RedisUrl {
         bounded(CONNECT_MAX, client.get_multiplexed_async_connection_with_config(&config)).await
     }
 
-    /// A connection that hears what is published on a channel.
+    /// A connection that receives the messages of a channel.
     ///
     /// # Errors
-    /// [`RedisFailure`], after at most six seconds.
-    pub async fn listen(&self, channel: &str) -> Result<PubSub, RedisFailure> {
+    /// [`RedisFailure`], within six seconds.
+    pub async fn subscribe(&self, channel: &str) -> Result<PubSub, RedisFailure> {
         let client = Client::open(self.0.clone())?;
         let mut connection = bounded(CONNECT_MAX, client.get_async_pubsub()).await?;
         bounded(ANSWER_MAX, connection.subscribe(channel)).await?;
@@ -94,17 +93,17 @@ impl RedisUrl {
     }
 }
 
-/// Waits for Redis, but not for ever.
+/// Runs an operation with a time-out.
 ///
 /// # Errors
 /// [`RedisFailure`].
 pub async fn bounded<T>(
-    longest: Duration,
-    asked: impl Future<Output = Result<T, RedisError>>,
+    timeout: Duration,
+    operation: impl Future<Output = Result<T, RedisError>>,
 ) -> Result<T, RedisFailure> {
-    match tokio::time::timeout(longest, asked).await {
+    match tokio::time::timeout(timeout, operation).await {
         Ok(answer) => Ok(answer?),
-        Err(_) => Err(RedisFailure::Silent(longest)),
+        Err(_) => Err(RedisFailure::Timeout(timeout)),
     }
 }
 

@@ -1,17 +1,16 @@
-//! The version of a database's schema, checked against the version that this program uses. Pure.
+//! Compares the schema version of a database with the version of this program. Pure.
 
-/// The database has another schema version than this program uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaMismatch {
-    /// A migration mends it: by `millrace migrate`, or by a projector with `MIGRATE=on`.
+    /// `millrace migrate` or a projector with `MIGRATE=on` migrates the database.
     #[error("schema version {found} is older than version {known} of this program; run `millrace migrate`")]
     Older {
-        /// Version of the database; 0 is an empty one.
+        /// Version of the database; 0 if it is empty.
         found: usize,
         /// Version of this program.
         known: usize,
     },
-    /// Nothing but a newer program mends it.
+    /// Requires a newer program.
     #[error("schema version {found} is newer than version {known} of this program; use a newer millrace")]
     Newer {
         /// Version of the database.

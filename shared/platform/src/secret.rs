@@ -1,18 +1,16 @@
-//! A text that is used and never shown.
+//! A text that is never shown.
 
 use std::fmt;
 
-/// A password or a token. Its `Debug` shows nothing of it, and there is no `Display`.
+/// A password or a token. `Debug` hides it, and there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<str>);
 
 impl Secret {
-    /// Keeps this text.
     pub fn new(text: impl Into<Box<str>>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for whom it is meant for.
     pub fn reveal(&self) -> &str {
         &self.0
     }

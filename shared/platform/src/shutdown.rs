@@ -1,14 +1,14 @@
-//! Turning SIGTERM and Ctrl-C into a token that every part is handed; a second signal ends the process at once.
+//! Cancels a token on SIGTERM or Ctrl-C. A second signal ends the process at once.
 
 use tokio_util::sync::CancellationToken;
 
-/// Longest time from the first signal to the end of the process.
+/// Maximum time from the first signal to the end of the process.
 pub const DEADLINE: std::time::Duration = std::time::Duration::from_millis(4_500);
 
-/// Exit code when a second signal cuts the drain short.
-pub const EXIT_CUT: i32 = 130;
+/// Exit code after a second signal.
+pub const EXIT_SECOND_SIGNAL: i32 = 130;
 
-/// A token that is cancelled by the first SIGTERM or Ctrl-C.
+/// Returns a token that the first SIGTERM or Ctrl-C cancels.
 ///
 /// # Errors
 /// When the signal handlers cannot be installed.
@@ -20,15 +20,15 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
     let first = token.clone();
     tokio::spawn(async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        tracing::info!("draining; a second signal ends at once");
+        tracing::info!(target: "millrace::platform", "shutting down; a second signal ends the process at once");
         first.cancel();
         tokio::select! {
-            _ = terminate.recv() => std::process::exit(EXIT_CUT),
-            _ = interrupt.recv() => std::process::exit(EXIT_CUT),
+            _ = terminate.recv() => std::process::exit(EXIT_SECOND_SIGNAL),
+            _ = interrupt.recv() => std::process::exit(EXIT_SECOND_SIGNAL),
             () = tokio::time::sleep(DEADLINE) => {}
         }
-        // Whatever is durable stays, whatever is not is redone at the next start: this is not a failure.
-        tracing::warn!("the drain took too long; ending without waiting for the rest");
+        // Not a failure: what is not durable by now is done again after the next start.
+        tracing::warn!(target: "millrace::platform", "shutdown took too long; ending the process");
         std::process::exit(0);
     });
     Ok(token)

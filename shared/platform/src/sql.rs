@@ -1,8 +1,8 @@
-//! SQL statements live in files under `sql/`, one statement (batch) each; this makes a missing file a compile error.
+//! Includes SQL statements from files, so that a missing file is a compile error.
 
-/// The text of a file under `sql/` at the root of the workspace: `sql!("sqlite/projection/users.sql")`.
+/// The text of a file under `sql/` at the root of the workspace, for example `sql!("sqlite/projection/user.sql")`.
 ///
-/// For crates two folders below the root; `read-side` has a macro of its own.
+/// For crates two folders below the root. `read-side` has its own macro.
 #[macro_export]
 macro_rules! sql {
     ($path:literal) => {

@@ -1,4 +1,4 @@
-//! Opening SQLite the one way this project does it, and sorting its errors.
+//! Opens SQLite files with the settings of this project, migrates them, and classifies errors.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,22 +9,21 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 pub use crate::error_class::ErrorClass;
 use crate::schema::{self, SchemaMismatch};
 
-/// How long a connection waits for another's write lock before it reports `SQLITE_BUSY`.
+/// How long a connection waits for the write lock of another one before it returns `SQLITE_BUSY`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Prepared statements kept per connection; more than any role uses.
+/// Prepared statements in the cache of a connection: more than any role uses.
 const STATEMENTS_CACHED: usize = 64;
 
-/// What a commit survives.
+/// What a commit survives (docs/adr/0006).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Synchronous {
-    /// Power loss: every commit is forced to disk. For the event log.
+    /// Power loss: every commit is synced to disk. For the event log.
     Full,
-    /// A crash of the process, and power loss but for the last commits. Enough for tables whose checkpoint goes
-    /// back together with their rows.
+    /// A crash of the process. Power loss can undo the last commits, which is enough for tables that can be projected
+    /// again: the checkpoint is undone together with the rows.
     Normal,
 }
 
-/// Sorts an error by what can be done about it.
 pub fn classify(error: &rusqlite::Error) -> ErrorClass {
     match error.sqlite_error_code() {
         Some(
@@ -45,11 +44,11 @@ pub fn classify(error: &rusqlite::Error) -> ErrorClass {
     }
 }
 
-/// Opens (and creates) a database for its one writer: write-ahead log, page cache of `cache_bytes`, a checkpoint
-/// of the write-ahead log every `wal_pages` pages.
+/// Opens or creates a database for its single writer, with a page cache of `cache_bytes` and a checkpoint of the
+/// write-ahead log every `wal_pages` pages.
 ///
 /// # Errors
-/// Whatever SQLite says about the file.
+/// An error of SQLite about the file.
 pub fn open_writer(
     path: &Path,
     synchronous: Synchronous,
@@ -62,20 +61,19 @@ pub fn open_writer(
     let level = if synchronous == Synchronous::Full { "FULL" } else { "NORMAL" };
     connection.pragma_update(None, "synchronous", level)?;
     connection.pragma_update(None, "wal_autocheckpoint", wal_pages)?;
-    // Once a checkpoint has emptied it, the write-ahead log shrinks back to this size.
+    // After a checkpoint the write-ahead log is truncated to this size.
     connection.pragma_update(None, "journal_size_limit", i64::from(wal_pages) * 4096)?;
     tune(&connection, cache_bytes)?;
     Ok(connection)
 }
 
-/// Opens an existing database for reading only. Up to `mapped_bytes` of the file are looked at where the system keeps
-/// them instead of being copied page by page: right for tables that are read all over again and again, wrong for a log
-/// that is read through once.
+/// Opens an existing database for reading. Up to `mapped_bytes` of the file are read through a memory map: faster for
+/// tables that are read again and again, slower for a log that is read once.
 ///
 /// # Errors
-/// Whatever SQLite says about the file; a missing file is an error, not an empty database.
+/// An error of SQLite about the file. A missing file is an error too.
 pub fn open_reader(path: &Path, cache_bytes: u32, mapped_bytes: u64) -> rusqlite::Result<Connection> {
-    // Readers of a write-ahead log share its index in memory, for which they must be able to write it.
+    // Readers of a write-ahead log update its shared index, so even they open the file for writing.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -86,37 +84,34 @@ pub fn open_reader(path: &Path, cache_bytes: u32, mapped_bytes: u64) -> rusqlite
 }
 
 fn tune(connection: &Connection, cache_bytes: u32) -> rusqlite::Result<()> {
-    // Plans do not depend on parameters. Otherwise SQLite plans a statement with `LIMIT ?` anew each time the limit is
-    // bound, which costs several times what running it does.
+    // Plans must not depend on parameters. Otherwise SQLite prepares a statement with `LIMIT ?` again for each new
+    // limit, which takes several times as long as running it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     // A negative size counts KiB instead of pages.
     connection.pragma_update(None, "cache_size", -i64::from(cache_bytes / 1024))
 }
 
-/// Why a database cannot be migrated, or used as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// SQLite reports an error.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// The schema is that of another version of this program.
     #[error(transparent)]
     Schema(#[from] SchemaMismatch),
 }
 
 impl MigrateError {
-    /// What can be done about it. An older schema is waited for: another process may migrate it.
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Sqlite(error) => classify(error),
+            // Another process may migrate an older schema, so waiting helps.
             Self::Schema(SchemaMismatch::Older { .. }) => ErrorClass::Transient,
             Self::Schema(SchemaMismatch::Newer { .. }) => ErrorClass::Fatal,
         }
     }
 }
 
-/// The schema of the read model, a step per version, for [`migrate`].
+/// The schema of the read model for [`migrate`]: one step for each version.
 pub const READ_MODEL_SCHEMA: &[&str] = &[
     crate::sql!("sqlite/schema/read_model_1.sql"),
     crate::sql!("sqlite/schema/read_model_2.sql"),
@@ -124,10 +119,10 @@ pub const READ_MODEL_SCHEMA: &[&str] = &[
     crate::sql!("sqlite/schema/read_model_4.sql"),
 ];
 
-/// Brings a database to the newest schema: runs, in one transaction each, those of `steps` it has not seen.
-/// Their count is kept in `user_version`. Safe when two processes start at once.
+/// Migrates a database to the newest schema. `user_version` counts the steps that have run; each missing step runs in a
+/// transaction. Two processes may do this at the same time.
 ///
-/// Returns how many steps it ran.
+/// Returns the number of steps that it ran.
 ///
 /// # Errors
 /// [`MigrateError`].
@@ -148,7 +143,7 @@ pub fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<usize, Mig
     }
 }
 
-/// Checks that a database has the newest schema, without changing it.
+/// Checks that a database has the newest schema.
 ///
 /// # Errors
 /// [`MigrateError`].
@@ -162,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn migrations_run_once_and_refuse_the_future() {
+    fn migrations_run_once_and_refuse_a_newer_schema() {
         let mut connection = Connection::open_in_memory().unwrap();
         let steps = ["CREATE TABLE a (x)", "CREATE TABLE b (x)"];
         assert_eq!(migrate(&mut connection, &steps[..1]).unwrap(), 1);

@@ -1,4 +1,4 @@
-//! Logs on stderr: JSON for machines, readable lines on a terminal.
+//! Logging on stderr: text on a terminal, otherwise JSON. Also the texts of errors with their causes.
 
 use std::io::IsTerminal;
 
@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 /// Starts logging. `level` is an [`EnvFilter`] directive such as `info` or `info,rdkafka=debug`.
 ///
 /// # Errors
-/// One line that says what is wrong with `level`.
+/// A message of one line about an invalid `level`.
 pub fn init(level: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(level).map_err(|error| format!("LOG_LEVEL {level:?}: {error}"))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -19,11 +19,11 @@ pub fn init(level: &str) -> Result<(), String> {
     started.map_err(|error| error.to_string())
 }
 
-/// An error and all its causes in one line: `a: b: c`.
+/// The error and its causes in one line: `a: b: c`.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     for cause in causes(error) {
-        // Errors of some libraries end with their cause by themselves.
+        // The messages of some libraries end with their cause already.
         if !text.ends_with(&cause) {
             text.push_str(": ");
             text.push_str(&cause);
@@ -32,7 +32,7 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// The texts of an error's causes, outermost first, the error itself left out.
+/// The causes of an error without the error itself, outermost first.
 pub fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
     std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string).collect()
 }
@@ -41,21 +41,21 @@ pub fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
 mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("{text}")]
-    struct Told {
+    struct TestError {
         text: &'static str,
-        source: Option<Box<Told>>,
+        source: Option<Box<TestError>>,
     }
 
-    fn told(text: &'static str, source: Option<Told>) -> Told {
-        Told { text, source: source.map(Box::new) }
+    fn error(text: &'static str, source: Option<TestError>) -> TestError {
+        TestError { text, source: source.map(Box::new) }
     }
 
     #[test]
-    fn a_cause_is_told_once() {
-        let refused = || told("refused (os error 111)", None);
-        let apart = told("Redis", Some(refused()));
-        assert_eq!(super::chain(&apart), "Redis: refused (os error 111)");
-        let repeats = told("Redis", Some(told("connect: refused (os error 111)", Some(refused()))));
+    fn a_repeated_cause_is_shown_once() {
+        let refused = || error("refused (os error 111)", None);
+        let separate = error("Redis", Some(refused()));
+        assert_eq!(super::chain(&separate), "Redis: refused (os error 111)");
+        let repeats = error("Redis", Some(error("connect: refused (os error 111)", Some(refused()))));
         assert_eq!(super::chain(&repeats), "Redis: connect: refused (os error 111)");
     }
 }

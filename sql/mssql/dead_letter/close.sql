@@ -1,5 +1,5 @@
--- Closes open letters as @P2: 'redriven' once they stand in the log again, 'discarded' when a person said so. @P1 is a JSON
--- list of their places. Returns how many were open, so doing it twice does nothing.
+-- Closes open letters with state @P2: 'redriven' after a redrive, 'discarded' after a review. @P1 is a JSON list of positions.
+-- Returns the number of letters that were open. A repetition has no effect.
 SET NOCOUNT, XACT_ABORT ON;
 UPDATE d
 SET state = @P2, closed_at = SYSUTCDATETIME()

@@ -1,5 +1,5 @@
--- Discards open letters that match, the oldest first, @P6 at most: a slice, so that no lock is held for long. What is closed no
--- longer matches, so running it again goes on where it stopped. Parameters as in page.sql. Returns how many there were.
+-- Discards matching open letters, the oldest first, at most @P6 of them, so that no lock is held for long. A closed letter no
+-- longer matches, so a repetition continues with the next ones. The parameters are those of page.sql. Returns the count.
 SET NOCOUNT, XACT_ABORT ON;
 UPDATE d
 SET state = 'discarded', closed_at = SYSUTCDATETIME()

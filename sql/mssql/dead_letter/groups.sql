@@ -1,5 +1,5 @@
--- Open letters that match, by reason and type: how many, when the first and the last died, and the place of the newest.
--- Parameters as in page.sql.
+-- Matching open letters by reason and type: the count, the times of the first and the last, and the position of the newest.
+-- The parameters are those of page.sql.
 SELECT g.reason, g.event_type, COUNT_BIG(*) AS letters, MIN(g.dead_at) AS oldest, MAX(g.dead_at) AS newest,
     MAX(CASE WHEN g.age = 1 THEN g.partition_id END) AS partition_id,
     MAX(CASE WHEN g.age = 1 THEN g.record_offset END) AS record_offset

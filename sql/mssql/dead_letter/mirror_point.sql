@@ -1,2 +1,2 @@
--- Which filling of the list the column mirrored speaks of; no row while nothing was ever mirrored.
+-- The generation of the Redis list that the column mirrored refers to. No row before the first mirroring.
 SELECT m.generation, m.version FROM dbo.dead_letter_mirror AS m WHERE m.id = 1;

@@ -1,4 +1,4 @@
--- A new filling of the list begins, named @P1, and shows no letter; running it twice begins it once.
+-- Starts a new generation @P1 of the Redis list, which shows no letter. A repetition has no effect.
 SET NOCOUNT, XACT_ABORT ON;
 BEGIN TRY
     BEGIN TRANSACTION;

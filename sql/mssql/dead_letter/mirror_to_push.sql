@@ -1,5 +1,5 @@
--- Open letters that are not shown, or may not be, the oldest first, so that each is put on top of the list; none after the one
--- with which they hold @P1 bytes.
+-- Open letters that the list does not certainly show, the oldest first, because each is pushed to the front of the list. The
+-- result ends with the letter that reaches a total of @P1 bytes.
 SELECT d.topic, d.partition_id, d.record_offset, d.reason, d.error, d.causes, d.event_id, d.event_type, d.record_key, d.payload,
     d.headers, d.attempts, d.appended_at, d.dead_at
 FROM (

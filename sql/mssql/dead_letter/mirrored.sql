@@ -1,6 +1,6 @@
--- Notes whether the list shows letters (@P1, a JSON list of places): @P2 is 0 no, 1 perhaps, 2 yes; and that @P4 changes of the
--- list are known, which never goes back, so a late note does no harm. Returns 1, or 0 and does nothing when the store speaks
--- of another filling than @P3.
+-- Records whether the list shows letters (@P1, a JSON list of positions): @P2 is 0 for no, 1 for possibly, 2 for yes. Also
+-- records the version @P4 of the list, which never decreases, so a late record is harmless. Returns 1; or 0 without a change
+-- if the generation is not @P3.
 SET NOCOUNT, XACT_ABORT ON;
 DECLARE @noted INT;
 SET @noted = 0;

@@ -1,5 +1,5 @@
--- Open letters that match, newest first: @P6 of them after the first @P7, and none after the one with which the page holds
--- @P8 bytes. @P1 type, @P2 reason, @P3 event id, @P4 from and @P5 to (times in Z) choose; NULL chooses all.
+-- Matching open letters, newest first: @P6 letters after the first @P7. The page ends with the letter that reaches a total of
+-- @P8 bytes. The filter is @P1 type, @P2 reason, @P3 event id, @P4 from and @P5 to (times in Z); NULL matches all.
 SELECT d.topic, d.partition_id, d.record_offset, d.reason, d.error, d.causes, d.event_id, d.event_type, d.record_key, d.payload,
     d.headers, d.attempts, d.appended_at, d.dead_at
 FROM (

@@ -1,18 +1,18 @@
--- Projects one batch: one request, one transaction, one row of counts. All of it happens, or nothing.
+-- Projects one batch in one request and one transaction, and returns one row of counts. Either everything is applied or nothing.
 --
--- @P1 JSON  {"spans":[…],"users":[…],"orders":[…],"items":[…],"payments":[…],"adjustments":[…],"letters":[…]}, a missing
---           list is an empty one; times end in Z. The paths of required fields are strict: a field that is missing is an
---           error of the batch, never a NULL in a row.
--- @P2 bytes keys, payloads and headers of the dead letters, one after the other; the letters say where theirs begin.
--- @P3 text  the topic of all positions.
+-- @P1 JSON  {"spans":[…],"users":[…],"orders":[…],"items":[…],"payments":[…],"adjustments":[…],"letters":[…]}. A missing list
+--           is treated as empty. Times end in Z. The paths of required fields are strict: a missing field is an error of the
+--           batch, and never a NULL in a row.
+-- @P2 bytes The keys, payloads and headers of the dead letters, concatenated. The letters have the positions of their parts.
+-- @P3 text  The topic of all positions.
 --
--- The projector coalesces before it sends, so a key normally stands here once. Where two rows meet all the same the newer
--- one is taken, and an adjustment counts once.
+-- The projector coalesces before it sends, so each key normally appears once. If a key appears twice, the higher version is
+-- used, and an adjustment counts once.
 --
--- Locks: HOLDLOCK keeps the gap in which a missing key would stand, so that no one else inserts it (2627); UPDLOCK takes
--- the lock for writing at once, so that two batches that read the same gap do not wait for each other (1205). Tables are
--- always written in the order of this file, each in the order of its keys. Loop joins and FORCESEEK search the tables by key,
--- row by row: a plan that was made while a table was small would otherwise read, and so lock, all of it.
+-- Locks: HOLDLOCK locks the gap of a missing key, so that no other session can insert it (error 2627). UPDLOCK takes the update
+-- lock at once, so that two batches that read the same gap do not deadlock (error 1205). Tables are always written in the order
+-- of this file, and each table in the order of its keys. Loop joins and FORCESEEK search the tables by key: a plan that was
+-- compiled for a small table would otherwise scan the whole table, and lock it.
 SET NOCOUNT, XACT_ABORT ON;
 SET LOCK_TIMEOUT 5000;
 IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION;
@@ -49,7 +49,7 @@ DECLARE @items TABLE (
     unit_price DECIMAL(19, 4) NOT NULL,
     PRIMARY KEY (order_id, occurred_at, event_id, line_no)
 );
--- Lines in dbo.order_items that are no longer those of their order.
+-- Rows of dbo.order_items that belong to a superseded version of their order.
 DECLARE @stale TABLE (
     order_id NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
     line_no INT NOT NULL,
@@ -74,7 +74,7 @@ DECLARE @adjustments TABLE (
     reported_quantity BIGINT NULL,
     occurred_at DATETIME2(6) NOT NULL
 );
--- The adjustments that the inbox does not know.
+-- The adjustments that are not in the inbox.
 DECLARE @fresh TABLE (
     event_id NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL PRIMARY KEY,
     sku NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
@@ -206,7 +206,7 @@ SET @counted = 0;
 BEGIN TRY
     BEGIN TRANSACTION;
 
-    -- The fence of every partition must stand where this projector left it. The locks on it are held to the end.
+    -- Each checkpoint must be where this projector left it. The locks are held until the end of the transaction.
     SELECT @fenced = MIN(s.partition_id)
     FROM @spans AS s
     LEFT JOIN dbo.checkpoints AS c WITH (UPDLOCK, HOLDLOCK) ON c.topic = @P3 AND c.partition_id = s.partition_id
@@ -220,7 +220,7 @@ BEGIN TRY
 
     IF @has_adjustments > 0
     BEGIN
-        -- What the inbox knows was counted before.
+        -- An adjustment that is in the inbox was counted before.
         INSERT INTO @fresh (event_id, sku, delta, reported_quantity, occurred_at)
         SELECT a.event_id, a.sku, a.delta, a.reported_quantity, a.occurred_at
         FROM @adjustments AS a
@@ -266,8 +266,8 @@ BEGIN TRY
             VALUES (s.order_id, s.user_id, s.amount, s.currency, s.status, s.placed_at, s.occurred_at, s.event_id)
         OPTION (LOOP JOIN, MAXDOP 1);
 
-        -- Lines of a version that has given way, which most orders do not have. Whoever writes lines holds the lock on their
-        -- order's row.
+        -- The items of superseded versions, which most orders do not have. A session that writes items holds the lock on the row
+        -- of their order.
         INSERT INTO @stale (order_id, line_no)
         SELECT i.order_id, i.line_no
         FROM @orders AS s
@@ -283,7 +283,7 @@ BEGIN TRY
     END;
 
     IF @has_items > 0
-        -- Lines of the version that stands, if it is one of this batch and its lines are not there yet.
+        -- The items of the current version, if that version is in this batch and its items are not stored yet.
         INSERT INTO dbo.order_items (order_id, line_no, occurred_at, event_id, sku, quantity, unit_price)
         SELECT s.order_id, s.line_no, s.occurred_at, s.event_id, s.sku, s.quantity, s.unit_price
         FROM @items AS s
@@ -295,7 +295,7 @@ BEGIN TRY
         OPTION (LOOP JOIN, MAXDOP 1);
 
     IF @has_payments > 0
-        -- An ended payment beats an open one, then the newer version beats the older.
+        -- An ended payment ranks above an open one, then the higher version counts.
         MERGE dbo.payments WITH (HOLDLOCK, UPDLOCK) AS t
         USING (
             SELECT p.order_id, p.payment_id, p.amount, p.currency, p.method, p.status, p.ended, p.settled_at, p.occurred_at,
@@ -320,7 +320,7 @@ BEGIN TRY
         OPTION (LOOP JOIN, MAXDOP 1);
 
     IF @counted > 0
-        -- A sum beyond BIGINT is error 8115: the event becomes a dead letter, the stock stays as it was.
+        -- A sum beyond BIGINT is error 8115: the event becomes a dead letter, and the stock does not change.
         MERGE dbo.inventory WITH (HOLDLOCK, UPDLOCK) AS t
         USING (
             SELECT a.sku, a.delta, a.updated_at, r.reported_quantity, r.occurred_at AS reported_at, r.event_id AS reported_by
@@ -351,7 +351,8 @@ BEGIN TRY
         OPTION (LOOP JOIN, MAXDOP 1);
 
     IF @has_letters > 0
-        -- A record dies at its position, so it cannot die twice. Cast, because a part of bytes is a text to some engines.
+        -- The position is the key, so a repetition has no effect. The casts are needed because SUBSTRING of bytes returns text in
+        -- some engines.
         INSERT INTO dbo.dead_letters (topic, partition_id, record_offset, reason, error, causes, event_id, event_type, record_key,
             payload, headers, attempts, appended_at, dead_at, state)
         SELECT @P3, j.partition_id, j.record_offset, j.reason, j.error, j.causes, j.event_id, j.event_type,

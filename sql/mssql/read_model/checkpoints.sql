@@ -1,3 +1,3 @@
--- How far each partition is projected, of every topic: a handful of rows, a few hundred at most.
+-- The checkpoints of all partitions of all topics: at most a few hundred rows.
 SELECT c.topic, c.partition_id, c.next_offset
 FROM dbo.checkpoints AS c;

@@ -1,6 +1,6 @@
--- Orders by id, each with its payment and its lines: one row a line, at least one an order. @P1 is a JSON array of ids.
--- Columns and order of the lines are those of recent_orders.sql. One statement sees one state of all three tables. A payment
--- without its order is not shown, the order may follow.
+-- Orders by id with their payments and items: one row for each item, at least one for each order. @P1 is a JSON array of ids.
+-- Columns and order of the items are those of recent_orders.sql. One statement reads one state of all three tables. A payment
+-- without its order is not returned.
 SELECT o.order_id, o.user_id, o.amount, o.currency, o.status, o.placed_at,
     p.status AS payment_status, p.payment_id, p.amount AS paid, p.currency AS paid_in, p.method, p.settled_at,
     i.sku, i.quantity, i.unit_price

@@ -1,5 +1,5 @@
--- The same as orders_page_newest.sql for each of many users: @P7 is a JSON array of user ids, each at most once; @P5 counts
--- for each; @P6 is a status or NULL. Per user a range of ix_orders_of_user is read, which holds all that is asked of orders.
+-- Like orders_page_newest.sql, for each of several users: @P7 is a JSON array of distinct user ids, @P5 the limit for each user,
+-- @P6 a status or NULL. For each user it reads a range of ix_orders_of_user, which covers all columns of orders.
 SELECT o.order_id, o.user_id, o.amount, o.currency, o.status, o.placed_at,
     p.status AS payment_status, p.payment_id, p.amount AS paid, p.currency AS paid_in, p.method, p.settled_at,
     i.sku, i.quantity, i.unit_price

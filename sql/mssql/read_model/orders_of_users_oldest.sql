@@ -1,4 +1,4 @@
--- The same as orders_of_users_newest.sql, oldest first: the same ranges from their other ends.
+-- Like orders_of_users_newest.sql, oldest first: the same ranges in the other direction.
 SELECT o.order_id, o.user_id, o.amount, o.currency, o.status, o.placed_at,
     p.status AS payment_status, p.payment_id, p.amount AS paid, p.currency AS paid_in, p.method, p.settled_at,
     i.sku, i.quantity, i.unit_price

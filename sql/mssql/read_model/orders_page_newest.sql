@@ -1,6 +1,6 @@
--- Orders between two places, newest first, each with its payment and lines: one row a line, at least one an order.
--- @P1, @P2 are time and id of the older place, @P3, @P4 of the newer, @P5 is how many. One range of ix_orders_recent,
--- then one search of a primary key for each order and each payment, and one for the lines of each order.
+-- Orders between two keys with their payments and items, newest first: one row for each item, at least one for each order.
+-- @P1 and @P2 are time and id of the older key, @P3 and @P4 of the newer one, @P5 is the limit. One range of ix_orders_recent,
+-- then one search of a primary key for each order, each payment, and the items of each order.
 SELECT o.order_id, o.user_id, o.amount, o.currency, o.status, o.placed_at,
     p.status AS payment_status, p.payment_id, p.amount AS paid, p.currency AS paid_in, p.method, p.settled_at,
     i.sku, i.quantity, i.unit_price

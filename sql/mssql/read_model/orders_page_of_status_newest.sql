@@ -1,5 +1,5 @@
--- The same as orders_page_newest.sql, but only orders of status @P6: one range of ix_orders_of_status, however rare the
--- status is.
+-- Like orders_page_newest.sql, for orders with status @P6 only. One range of ix_orders_of_status, so that a rare status is as
+-- fast as a common one.
 SELECT o.order_id, o.user_id, o.amount, o.currency, o.status, o.placed_at,
     p.status AS payment_status, p.payment_id, p.amount AS paid, p.currency AS paid_in, p.method, p.settled_at,
     i.sku, i.quantity, i.unit_price

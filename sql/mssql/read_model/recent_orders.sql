@@ -1,6 +1,6 @@
--- The last @P2 orders of each of many users, with their payments and lines: one row a line, at least one an order.
--- @P1 is a JSON array of user ids, each at most once. Per user @P2 entries of ix_orders_of_user are read, then one search of a
--- primary key for each payment and one for the lines of each order. Newest first; of two placed at the same time the greater id.
+-- The last @P2 orders of each of several users with their payments and items: one row for each item, at least one for each order.
+-- @P1 is a JSON array of distinct user ids. For each user it reads @P2 entries of ix_orders_of_user, then searches a primary key
+-- for each payment and for the items of each order. Newest first; between equal times the greater id first.
 SELECT o.order_id, o.user_id, o.amount, o.currency, o.status, o.placed_at,
     p.status AS payment_status, p.payment_id, p.amount AS paid, p.currency AS paid_in, p.method, p.settled_at,
     i.sku, i.quantity, i.unit_price

@@ -1,6 +1,6 @@
--- A user (@P1) with the last @P2 orders, newest first, their payments and lines: one row a line, at least one an order, or
--- one without an order. @P2 entries of ix_orders_of_user are read, then one search of a primary key for each payment and one
--- for the lines of each order.
+-- A user (@P1) with the last @P2 orders, newest first, their payments and items: one row for each item, at least one for each
+-- order, or one row without an order. It reads @P2 entries of ix_orders_of_user, then searches a primary key for each payment
+-- and for the items of each order.
 SELECT u.user_id, u.name, u.email, u.occurred_at,
     o.order_id, o.amount, o.currency, o.status, o.placed_at,
     p.status AS payment_status, p.payment_id, p.amount AS paid, p.currency AS paid_in, p.method, p.settled_at,

@@ -1,4 +1,4 @@
--- The same as users_page_newest.sql, oldest first: the same range from its other end.
+-- Like users_page_newest.sql, oldest first: the same range in the other direction.
 SELECT TOP (@P5) u.user_id, u.name, u.email, u.occurred_at
 FROM dbo.users AS u
 WHERE u.occurred_at >= CAST(@P1 AS DATETIME2(6)) AND (u.occurred_at > CAST(@P1 AS DATETIME2(6)) OR u.user_id > @P2)

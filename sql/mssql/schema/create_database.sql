@@ -1,6 +1,7 @@
--- Run in master: makes the database @P1 when it is missing, with readers that never block the projector.
--- Returns one row: 1 when it was made, else 0. Two that do so at once: one makes it, the other is told that it exists (1801) or
--- that it cannot be made right now (1807). No CATCH around it: of several messages that would keep only the last, which tells least.
+-- Runs in master: creates the database @P1 if it is missing, with READ_COMMITTED_SNAPSHOT, so that readers never wait for the
+-- projector. Returns one row: 1 if it was created, otherwise 0. Two processes may run this at the same time: one of them gets
+-- the error 1801 (the database exists) or 1807 (another database is being created). The creation has no CATCH, because that
+-- would keep the last of several error messages only, which is the least specific one.
 SET NOCOUNT, XACT_ABORT ON;
 DECLARE @made INT, @statement NVARCHAR(400);
 SET @made = 0;
@@ -14,7 +15,7 @@ BEGIN
         EXEC (@statement);
     END TRY
     BEGIN CATCH
-        -- The migration tries once more, and says so when it is off.
+        -- The migration tries again and logs a warning if it stays off.
         SET @made = 1;
     END CATCH;
 END;

@@ -1,4 +1,4 @@
--- Lets one migration in at a time; whoever comes second waits. The lock belongs to the session and goes with it.
+-- Allows one migration at a time; a second one waits. The lock belongs to the session and is released with it.
 SET NOCOUNT ON;
 DECLARE @granted INT;
 EXEC @granted = sp_getapplock @Resource = N'millrace migrate', @LockMode = N'Exclusive', @LockOwner = N'Session', @LockTimeout = 60000;

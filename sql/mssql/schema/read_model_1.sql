@@ -1,8 +1,8 @@
 -- Step 1 of the read model: every table that the projector writes and the read side reads.
 --
--- Ids are compared byte by byte (BIN2): 'A-1' and 'a-1' are two orders. Money is DECIMAL(19,4), times are UTC to the
--- microsecond. There are no foreign keys between projected tables: an order may arrive before its user. Nothing that would
--- hinder MERGE stands on its targets: no trigger, no indexed view, no filtered unique index, no IGNORE_DUP_KEY.
+-- Ids are compared by bytes (BIN2): 'A-1' and 'a-1' are two orders. Amounts are DECIMAL(19,4), times are UTC with
+-- microseconds. There are no foreign keys between projected tables: an order may arrive before its user (docs/adr/0004). The
+-- targets of MERGE have no triggers, indexed views, filtered unique indexes or IGNORE_DUP_KEY, which MERGE does not handle well.
 SET NOCOUNT, XACT_ABORT ON;
 BEGIN TRANSACTION;
 
@@ -16,7 +16,7 @@ BEGIN
         event_id NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
         CONSTRAINT pk_users PRIMARY KEY CLUSTERED (user_id)
     );
-    -- The users created last.
+    -- For the users that were created last.
     CREATE INDEX ix_users_recent ON dbo.users (occurred_at DESC, user_id DESC);
 END;
 
@@ -33,16 +33,16 @@ BEGIN
         event_id NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
         CONSTRAINT pk_orders PRIMARY KEY CLUSTERED (order_id)
     );
-    -- The last orders of many users: found, ordered and answered from this index alone.
+    -- Covers the last orders of several users.
     CREATE INDEX ix_orders_of_user ON dbo.orders (user_id, placed_at DESC, order_id DESC)
         INCLUDE (amount, currency, status);
-    -- The last orders of all.
+    -- For the last orders of all users.
     CREATE INDEX ix_orders_recent ON dbo.orders (placed_at DESC, order_id DESC);
-    -- The last orders of a status.
+    -- For the last orders with a status.
     CREATE INDEX ix_orders_of_status ON dbo.orders (status, placed_at DESC, order_id DESC);
 END;
 
--- The lines of an order are those of one version of it: occurred_at and event_id are those of the order's row.
+-- The items of an order belong to one version of it: occurred_at and event_id are those of the order's row.
 IF OBJECT_ID(N'dbo.order_items', N'U') IS NULL
     CREATE TABLE dbo.order_items (
         order_id NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
@@ -55,7 +55,7 @@ IF OBJECT_ID(N'dbo.order_items', N'U') IS NULL
         CONSTRAINT pk_order_items PRIMARY KEY CLUSTERED (order_id, line_no)
     );
 
--- One row per order: opened PENDING by the order, ended by its payment, whichever arrives first.
+-- One row for each order: the order opens it as PENDING, the payment ends it, in any order of arrival.
 IF OBJECT_ID(N'dbo.payments', N'U') IS NULL
     CREATE TABLE dbo.payments (
         order_id NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
@@ -71,7 +71,7 @@ IF OBJECT_ID(N'dbo.payments', N'U') IS NULL
         CONSTRAINT pk_payments PRIMARY KEY CLUSTERED (order_id)
     );
 
--- quantity is the sum of all deltas. What a sender reported stands beside it, the newest report wins.
+-- quantity is the sum of all deltas. The newest count that a producer reported is stored beside it.
 IF OBJECT_ID(N'dbo.inventory', N'U') IS NULL
     CREATE TABLE dbo.inventory (
         sku NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
@@ -83,7 +83,7 @@ IF OBJECT_ID(N'dbo.inventory', N'U') IS NULL
         CONSTRAINT pk_inventory PRIMARY KEY CLUSTERED (sku)
     );
 
--- The inbox: events whose repetition would count twice, which are those that carry a delta.
+-- The inbox: the ids of events with a delta, whose repetition would count twice.
 IF OBJECT_ID(N'dbo.projected_events', N'U') IS NULL
 BEGIN
     CREATE TABLE dbo.projected_events (
@@ -91,11 +91,11 @@ BEGIN
         projected_at DATETIME2(6) NOT NULL,
         CONSTRAINT pk_projected_events PRIMARY KEY CLUSTERED (event_id)
     );
-    -- For forgetting the oldest.
+    -- For deleting the oldest entries.
     CREATE INDEX ix_projected_events_age ON dbo.projected_events (projected_at);
 END;
 
--- The fence: rows are projected up to, not including, next_offset. Moves only together with the rows.
+-- Checkpoints: rows are projected up to, not including, next_offset. Changes only in the transaction that changes rows.
 IF OBJECT_ID(N'dbo.checkpoints', N'U') IS NULL
     CREATE TABLE dbo.checkpoints (
         topic NVARCHAR(249) COLLATE Latin1_General_100_BIN2 NOT NULL,
@@ -116,31 +116,31 @@ BEGIN
         event_id NVARCHAR(128) COLLATE Latin1_General_100_BIN2 NULL,
         event_type NVARCHAR(128) COLLATE Latin1_General_100_BIN2 NULL,
         record_key VARBINARY(MAX) NULL,
-        payload VARBINARY(MAX) NULL, -- the bytes as they came
-        headers VARBINARY(MAX) NOT NULL, -- in the encoding of shared/src/record.rs
+        payload VARBINARY(MAX) NULL, -- unchanged bytes
+        headers VARBINARY(MAX) NOT NULL, -- in the encoding of shared/domain/src/record.rs
         attempts INT NOT NULL, -- 1, and one more for each redrive
         appended_at DATETIME2(6) NOT NULL,
         dead_at DATETIME2(6) NOT NULL,
         state VARCHAR(9) COLLATE Latin1_General_100_BIN2 NOT NULL
             CONSTRAINT ck_dead_letters_state CHECK (state IN ('open', 'redriven', 'discarded')),
         closed_at DATETIME2(6) NULL,
-        -- In the Redis list: 0 no, 1 perhaps (a push was begun, its answer is not known), 2 yes.
+        -- In the Redis list: 0 no, 1 possibly (a push has started and its result is unknown), 2 yes.
         mirrored INT NOT NULL CONSTRAINT df_dead_letters_mirrored DEFAULT 0,
         CONSTRAINT pk_dead_letters PRIMARY KEY CLUSTERED (topic, partition_id, record_offset)
     );
     -- Open letters are filtered, counted and paged within this index.
     CREATE INDEX ix_dead_letters_state ON dbo.dead_letters (state, dead_at DESC, partition_id DESC, record_offset DESC)
         INCLUDE (reason, event_type, event_id);
-    -- What the mirror has to do.
+    -- The work of the mirror.
     CREATE INDEX ix_dead_letters_mirrored ON dbo.dead_letters (state, mirrored, dead_at, partition_id, record_offset);
 END;
 
--- Which filling of which Redis the column mirrored speaks of: one row, or none while nothing was ever mirrored.
+-- The generation of the Redis list that the column mirrored refers to. No row before the first mirroring.
 IF OBJECT_ID(N'dbo.dead_letter_mirror', N'U') IS NULL
     CREATE TABLE dbo.dead_letter_mirror (
         id INT NOT NULL CONSTRAINT ck_dead_letter_mirror_id CHECK (id = 1),
-        generation NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL, -- the name that the mirror gave the list
-        version BIGINT NOT NULL, -- changes of the list that are noted here; Redis must not know of fewer
+        generation NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL, -- a unique name for the content of the list
+        version BIGINT NOT NULL, -- the version of the list that is recorded here; an older list in Redis has lost changes
         CONSTRAINT pk_dead_letter_mirror PRIMARY KEY CLUSTERED (id)
     );
 COMMIT TRANSACTION;

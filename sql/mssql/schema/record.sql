@@ -1,4 +1,4 @@
--- Notes that step @P1 was run. Steps can be repeated, so a crash between a step and its note does no harm.
+-- Records that step @P1 has run. Steps can be repeated, so a crash between a step and its record is harmless.
 SET NOCOUNT, XACT_ABORT ON;
 IF OBJECT_ID(N'dbo.schema_migrations', N'U') IS NULL
     CREATE TABLE dbo.schema_migrations (

@@ -1,5 +1,5 @@
--- Whether readers see the last committed state instead of waiting for writers: one row, 1 or 0. Turns it on when nobody else
--- is connected; NO_WAIT rather than throwing out whoever is.
+-- Turns READ_COMMITTED_SNAPSHOT on, so that readers see the last committed state instead of waiting for writers. This works only
+-- while no other client is connected. NO_WAIT fails instead of disconnecting the others. Returns one row: 1 for on, 0 for off.
 SET NOCOUNT ON;
 DECLARE @on INT;
 SELECT @on = CAST(d.is_read_committed_snapshot_on AS INT) FROM sys.databases AS d WHERE d.name = DB_NAME();

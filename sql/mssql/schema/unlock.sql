@@ -1,3 +1,3 @@
--- Lets the next migration in.
+-- Allows the next migration.
 SET NOCOUNT ON;
 EXEC sp_releaseapplock @Resource = N'millrace migrate', @LockOwner = N'Session';

@@ -1,5 +1,5 @@
--- Discards open letters that match, the oldest first, so many at most: a slice, so that no lock is held for long.
--- What is closed no longer matches, so running it again goes on where it stopped.
+-- Discards matching open letters, the oldest first, at most ?6 of them, so that no lock is held for long.
+-- A closed letter no longer matches, so a repetition continues with the next ones.
 UPDATE dead_letters SET state = 'discarded', closed_at = ?7
 WHERE (topic, partition, "offset") IN (
     SELECT topic, partition, "offset"

@@ -1,5 +1,5 @@
--- Open letters that match, by reason and type: how many, when the first and the last died, and the place of one of them.
--- Everything stands in the index dead_letters_open.
+-- Matching open letters by reason and type: the count, the times of the first and the last, and the position of the newest.
+-- All columns are in the index dead_letters_open.
 WITH matching AS (
     SELECT reason, COALESCE(event_type, '') AS event_type, dead_at, partition, "offset",
         ROW_NUMBER() OVER (PARTITION BY reason, COALESCE(event_type, '') ORDER BY dead_at DESC, partition DESC, "offset" DESC) AS age

@@ -1,2 +1,2 @@
--- No letter is shown; the other half of mirror_restart.sql, in its transaction.
+-- Marks all letters as not shown. Runs in the transaction of mirror_restart.sql.
 UPDATE dead_letters SET mirrored = 0 WHERE mirrored <> 0;

@@ -1,4 +1,4 @@
--- Open letters that are not shown, or may not be, the oldest first, so that each is put on top of the list.
+-- Open letters that the list does not certainly show, the oldest first, because each is pushed to the front of the list.
 SELECT topic, partition, "offset", reason, error, causes, event_id, event_type, key, payload, headers, attempts,
     appended_at, dead_at
 FROM dead_letters INDEXED BY dead_letters_to_push

@@ -1,5 +1,5 @@
--- Places of open letters that match, newest first, from a place on. All of it is read from the index dead_letters_open;
--- the letters themselves, which may be large, are looked up one by one, up to the size of a page.
+-- Positions of matching open letters, newest first, with an offset. They are read from the index dead_letters_open. The
+-- letters, which can be large, are then read one by one, up to the size of a page.
 SELECT topic, partition, "offset"
 FROM dead_letters
 WHERE state = 'open'

@@ -1,2 +1,2 @@
--- How many partitions the log was made with; no row in a log that is new.
+-- The number of partitions of the log. No row in a new log.
 SELECT partitions FROM log;

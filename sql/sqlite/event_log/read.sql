@@ -1,4 +1,4 @@
--- Records of one partition from a place on, in order; reads the primary key only as far as the limit goes.
+-- Records of one partition from an offset on, in order. Reads a range of the primary key, up to the limit.
 SELECT "offset", appended_at, key, payload, headers
 FROM records
 WHERE partition = ?1 AND "offset" >= ?2

@@ -1,2 +1,2 @@
--- Said once, when the log is made.
+-- Runs once, when the log is created.
 INSERT INTO log (partitions) VALUES (?1);

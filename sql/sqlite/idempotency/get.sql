@@ -1,2 +1,2 @@
--- What is known of a key whose time is not over.
+-- The entry of a key that has not expired.
 SELECT fingerprint, started_at, leased_until, answer FROM idempotency_keys WHERE key = ?1 AND expires_at > ?2;

@@ -1,2 +1,2 @@
--- Another attempt at the same command. The time of the first one stays, so that it makes the same event.
+-- Another attempt at the same command. started_at does not change, so that the attempt creates the same event.
 UPDATE idempotency_keys SET leased_until = ?2, token = ?3 WHERE key = ?1;

@@ -1,2 +1,2 @@
--- Lets the same command be tried again at once, unless a newer attempt is under way.
+-- Allows an immediate retry of the command, unless a newer attempt is running.
 UPDATE idempotency_keys SET leased_until = 0 WHERE key = ?1 AND token = ?2;

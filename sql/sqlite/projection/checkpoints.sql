@@ -1,2 +1,2 @@
--- How far each partition is projected.
+-- The checkpoint of each partition.
 SELECT partition, next_offset FROM checkpoints WHERE topic = ?1;

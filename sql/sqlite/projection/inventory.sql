@@ -1,5 +1,5 @@
--- Adds the deltas of new events (the inbox let them through, so this is not repeated) to the stock of one sku.
--- A sum beyond 64 bits would become a float, which a STRICT table refuses: a dead letter, not a wrong number.
+-- Adds deltas to the stock of one SKU. The inbox has removed duplicates before.
+-- A sum of more than 64 bits would become a float, which a STRICT table refuses, so the event becomes a dead letter.
 INSERT INTO inventory (sku, quantity, reported_quantity, reported_at, reported_by, updated_at)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 ON CONFLICT (sku) DO UPDATE SET

@@ -1,5 +1,5 @@
--- One order with its lines. Idempotent and in any order: it gives way only to a newer version of itself. The row may be
--- there already for its payment, which is left alone.
+-- One order with its items. Idempotent and independent of the order of events: a row is replaced only by a higher version.
+-- The row may exist already for the payment of the order, whose columns are not changed.
 INSERT INTO orders_with_payments AS o (order_id, user_id, amount, currency, status, placed_at, items, occurred_at, event_id)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
 ON CONFLICT (order_id) DO UPDATE SET

@@ -1,5 +1,5 @@
--- The payment of one order. An ended payment beats an open one, then the newer version beats the older: so a replayed
--- order never opens again what was settled, and a payment may arrive before its order, which is left alone.
+-- The payment of one order. An ended payment ranks above an open one, then the higher version counts. A replayed order
+-- therefore never reopens a settled payment. The payment may arrive before its order, whose columns are not changed.
 INSERT INTO orders_with_payments AS o (order_id, payment_id, payment_amount, payment_currency, method, payment_status,
     settled_at, payment_occurred_at, payment_event_id)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)

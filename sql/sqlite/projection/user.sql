@@ -1,4 +1,4 @@
--- One user. Idempotent and in any order: a row gives way only to a newer version of itself.
+-- One user. Idempotent and independent of the order of events: a row is replaced only by a higher version.
 INSERT INTO users (user_id, email, name, occurred_at, event_id) VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (user_id) DO UPDATE SET
     email = excluded.email,

@@ -1,6 +1,6 @@
--- The same as orders_page_newest.sql for each of many users: ?7 is a JSON array of user ids, each at most once; ?5 counts
--- for each; ?6 is a status or NULL. Per user the subquery reads a range of the index orders_of_user, which holds all
--- that is shown; then each order is found there again, beside the others of its user.
+-- Like orders_page_newest.sql, for each of several users: ?7 is a JSON array of distinct user ids, ?5 the limit for each user,
+-- ?6 a status or NULL. For each user the subquery reads a range of the covering index orders_of_user; then each order is
+-- looked up in the same range of the index.
 SELECT o.order_id, o.user_id, o.amount, o.currency, o.status, o.placed_at, o.items,
        o.payment_status, o.payment_id, o.payment_amount, o.payment_currency, o.method, o.settled_at
 FROM json_each(?7) AS k

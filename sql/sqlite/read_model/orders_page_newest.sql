@@ -1,5 +1,5 @@
--- Orders between two places, newest first, with their payments: ?1, ?2 time and id of the older, ?3, ?4 of the
--- newer, ?5 how many. One range of the index orders_placed; the places themselves are left out.
+-- Orders between two keys with their payments, newest first: ?1 and ?2 are time and id of the older key, ?3 and ?4 of the
+-- newer one, ?5 is the limit. One range of the index orders_placed, without the keys themselves.
 SELECT o.order_id, o.user_id, o.amount, o.currency, o.status, o.placed_at, o.items,
        o.payment_status, o.payment_id, o.payment_amount, o.payment_currency, o.method, o.settled_at
 FROM orders_with_payments AS o

@@ -1,2 +1,2 @@
--- Can the tables be read? At most one row is touched, so that asking often costs nothing.
+-- Checks that the tables can be read. Reads at most one row, so that frequent checks cost little.
 SELECT EXISTS (SELECT 1 FROM users);

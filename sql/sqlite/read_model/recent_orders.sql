@@ -1,6 +1,6 @@
--- The last ?2 orders of each of many users, with their payments. ?1 is a JSON array of user ids, each at most once.
--- Per user the subquery reads ?2 entries of the index orders_of_user, which holds all that is shown; then each order is
--- found there again, beside the others of its user. Newest first; of two placed at the same time the greater id.
+-- The last ?2 orders of each of several users, with their payments. ?1 is a JSON array of distinct user ids.
+-- For each user the subquery reads ?2 entries of the covering index orders_of_user; then each order is looked up in the same
+-- range of the index. Newest first; between equal times the greater id first.
 SELECT o.order_id, o.user_id, o.amount, o.currency, o.status, o.placed_at, o.items,
        o.payment_status, o.payment_id, o.payment_amount, o.payment_currency, o.method, o.settled_at
 FROM json_each(?1) AS k

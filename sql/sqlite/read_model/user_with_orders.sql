@@ -1,6 +1,6 @@
--- A user (?1) with the last ?2 orders, newest first, and their payments: a row for each order, or one without an order.
--- The user's columns come last, so that the others are those of recent_orders.sql. One range of the index
--- orders_of_user gives the orders in their order, with all that is shown of them.
+-- A user (?1) with the last ?2 orders and their payments, newest first: one row for each order, or one row without an order.
+-- The columns of the user are last, so that the others are those of recent_orders.sql. One range of the covering index
+-- orders_of_user has the orders in the right order.
 SELECT o.order_id, o.user_id, o.amount, o.currency, o.status, o.placed_at, o.items,
        o.payment_status, o.payment_id, o.payment_amount, o.payment_currency, o.method, o.settled_at,
        u.user_id, u.name, u.email, u.occurred_at

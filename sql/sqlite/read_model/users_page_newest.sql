@@ -1,5 +1,5 @@
--- Users between two places, newest first: ?1, ?2 time and id of the older, ?3, ?4 of the newer, ?5 how many.
--- One range of the index users_recent; the places themselves are left out.
+-- Users between two keys, newest first: ?1 and ?2 are time and id of the older key, ?3 and ?4 of the newer one, ?5 is the
+-- limit. One range of the index users_recent, without the keys themselves.
 SELECT u.user_id, u.name, u.email, u.occurred_at
 FROM users AS u
 WHERE (u.occurred_at, u.user_id) > (?1, ?2) AND (u.occurred_at, u.user_id) < (?3, ?4)

@@ -1,15 +1,15 @@
--- The embedded event log, version 1. A record is found by its place; places are never reused.
+-- The embedded event log, version 1. The key of a record is its position. Positions are never reused.
 CREATE TABLE records (
     partition   INTEGER NOT NULL,
     "offset"    INTEGER NOT NULL,
     appended_at INTEGER NOT NULL, -- microseconds since 1970
     key         BLOB,
     payload     BLOB    NOT NULL,
-    headers     BLOB    NOT NULL, -- in the encoding of shared/src/record.rs
+    headers     BLOB    NOT NULL, -- in the encoding of shared/domain/src/record.rs
     PRIMARY KEY (partition, "offset")
 ) STRICT, WITHOUT ROWID;
 
--- How many partitions the log was made with; a key must find its partition again.
+-- The number of partitions. It never changes, because it maps keys to partitions.
 CREATE TABLE log (
     partitions INTEGER NOT NULL
 ) STRICT;

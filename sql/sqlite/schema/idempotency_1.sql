@@ -1,9 +1,9 @@
--- Idempotency keys, version 1. An entry is made before its command is tried and holds the answer once it was granted.
+-- Idempotency keys, version 1. An entry is created before its command is tried, and stores the response of an accepted command.
 CREATE TABLE idempotency_keys (
     key          TEXT    NOT NULL PRIMARY KEY,
-    fingerprint  TEXT    NOT NULL, -- of route, type and body: whether it is the same command
-    started_at   INTEGER NOT NULL, -- of the first attempt, microseconds since 1970: the time of the command
-    leased_until INTEGER NOT NULL, -- until then another attempt is under way
+    fingerprint  TEXT    NOT NULL, -- hash of route, content type and body; identifies the command
+    started_at   INTEGER NOT NULL, -- time of the first attempt, which is the time of the event; microseconds since 1970
+    leased_until INTEGER NOT NULL, -- an attempt is running until this time
     token        TEXT    NOT NULL, -- of the newest attempt
     answer       TEXT,             -- JSON
     expires_at   INTEGER NOT NULL

@@ -1,8 +1,8 @@
--- The read model on SQLite, version 1. Run once, in a transaction, by shared/src/sqlite.rs.
--- Rows are narrow, keyed by their own id and stored in key order (WITHOUT ROWID): projecting touches one page
--- per row. Times are microseconds since 1970, amounts are ten-thousandths: integers, exact, comparable.
--- (occurred_at, event_id) is the version of a row: a newer event replaces it, an older one does not.
--- There are no foreign keys: an order may arrive before its user, a payment before its order.
+-- The read model on SQLite, version 1. Runs once, in a transaction (shared/platform/src/sqlite.rs).
+-- Rows are stored in the order of their keys (WITHOUT ROWID), so that projecting a row changes one page. Times are
+-- microseconds since 1970, and amounts are ten-thousandths: exact integers.
+-- (occurred_at, event_id) is the version of a row. Only a higher version replaces a row.
+-- There are no foreign keys: an order may arrive before its user, and a payment before its order (docs/adr/0004).
 
 CREATE TABLE users (
     user_id     TEXT    NOT NULL PRIMARY KEY,
@@ -21,14 +21,14 @@ CREATE TABLE orders (
     currency    TEXT    NOT NULL,
     status      TEXT    NOT NULL,
     placed_at   INTEGER NOT NULL,
-    items       TEXT    NOT NULL, -- JSON [{"sku","quantity","unitPrice"}]: an order and its lines are one row
+    items       TEXT    NOT NULL, -- JSON [{"sku","quantity","unitPrice"}]: an order and its items are one row
     occurred_at INTEGER NOT NULL,
     event_id    TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX orders_of_user ON orders (user_id, placed_at DESC, order_id DESC);
 
--- One row per order: opened PENDING by the order, ended by its payment, whichever arrives first.
+-- One row for each order: the order opens it as PENDING, the payment ends it, in any order of arrival.
 CREATE TABLE payments (
     order_id    TEXT    NOT NULL PRIMARY KEY,
     payment_id  TEXT,
@@ -41,7 +41,7 @@ CREATE TABLE payments (
     event_id    TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- quantity is the sum of all deltas. What a sender reported stands beside it, the newest report wins.
+-- quantity is the sum of all deltas. The newest count that a producer reported is stored beside it.
 CREATE TABLE inventory (
     sku               TEXT    NOT NULL PRIMARY KEY,
     quantity          INTEGER NOT NULL,
@@ -51,13 +51,13 @@ CREATE TABLE inventory (
     updated_at        INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The inbox: events whose repetition would count twice, which are those that carry a delta.
+-- The inbox: the ids of events with a delta, whose repetition would count twice.
 CREATE TABLE projected_events (
     event_id     TEXT    NOT NULL PRIMARY KEY,
     projected_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The fence: rows are projected up to, not including, next_offset. Moves only together with the rows.
+-- Checkpoints: rows are projected up to, not including, next_offset. Changes only in the transaction that changes rows.
 CREATE TABLE checkpoints (
     topic       TEXT    NOT NULL,
     partition   INTEGER NOT NULL,
@@ -75,8 +75,8 @@ CREATE TABLE dead_letters (
     event_id    TEXT,
     event_type  TEXT,
     key         BLOB,
-    payload     BLOB,             -- the bytes as they came
-    headers     BLOB    NOT NULL, -- in the encoding of shared/src/record.rs
+    payload     BLOB,             -- unchanged bytes
+    headers     BLOB    NOT NULL, -- in the encoding of shared/domain/src/record.rs
     attempts    INTEGER NOT NULL, -- 1, and one more for each redrive
     appended_at INTEGER NOT NULL,
     dead_at     INTEGER NOT NULL,

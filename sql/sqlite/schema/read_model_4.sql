@@ -1,8 +1,8 @@
--- The read model on SQLite, version 4. Run once, in a transaction, by shared/src/sqlite.rs.
--- An order and its payment become one row, whichever comes first, and the index orders_of_user holds all that readers
--- are shown of it: a user's last orders with their payments are one range of one tree, where they were a search of two
--- tables for each order. Writing is no slower, because there is one tree less to write to.
--- The views orders and payments are what the tables of these names were.
+-- The read model on SQLite, version 4. Runs once, in a transaction (shared/platform/src/sqlite.rs).
+-- An order and its payment become one row, in any order of arrival (docs/adr/0011). The index orders_of_user covers all
+-- columns that readers receive: the last orders of a user with their payments are one range of one index, instead of a
+-- search of two tables for each order. Writing is not slower, because there is one table less to write to.
+-- The views orders and payments have the columns of the former tables.
 
 CREATE TABLE orders_with_payments (
     order_id            TEXT    NOT NULL PRIMARY KEY,
@@ -15,7 +15,7 @@ CREATE TABLE orders_with_payments (
     items               TEXT,    -- JSON [{"sku","quantity","unitPrice"}]
     occurred_at         INTEGER,
     event_id            TEXT,
-    -- Its payment: NULL while nobody has told of one. Of these, payment_id, method and settled_at may be NULL still.
+    -- The payment: NULL until it has arrived. payment_id, method and settled_at can be NULL after that too.
     payment_id          TEXT,
     payment_amount      INTEGER,
     payment_currency    TEXT,

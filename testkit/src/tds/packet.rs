@@ -1,39 +1,33 @@
-//! Messages, cut into packets of 4 KiB with a header each, over a plain socket or over TLS.
+//! Reads and writes messages as packets of up to 4 KiB, on a plain socket or with TLS.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
 use native_tls::TlsStream;
 
+use super::header::HEADER_BYTES;
 use super::tls::{Certificate, Handshake};
 
-/// Size of a packet with its header: what tiberius asks for.
+/// Size of a packet with its header, as tiberius requests it.
 const PACKET_BYTES: usize = 4_096;
-pub(super) const HEADER_BYTES: usize = 8;
 const END_OF_MESSAGE: u8 = 1;
-const ANSWER: u8 = 4;
-
-pub(super) const BATCH: u8 = 1;
-pub(super) const RPC: u8 = 3;
-pub(super) const ATTENTION: u8 = 6;
-pub(super) const LOGIN: u8 = 16;
-pub(super) const PRELOGIN: u8 = 18;
+const RESPONSE: u8 = 4;
 
 /// A message of the client.
 pub(super) struct Message {
-    /// Its type, one of the constants above.
+    /// The type of the message, see [`super::header`].
     pub(super) kind: u8,
     pub(super) body: Vec<u8>,
 }
 
-/// The connection as far as packets.
+/// The packets of a connection.
 pub(super) enum Wire {
     Plain(TcpStream),
     Tls(Box<TlsStream<Handshake>>),
 }
 
 impl Wire {
-    /// Shakes hands inside of PRELOGIN packets; from then on packets travel inside of TLS.
+    /// Performs the TLS handshake in PRELOGIN packets. From then on packets are inside of TLS.
     pub(super) fn encrypt(&mut self, socket: &TcpStream, certificate: &Certificate) -> io::Result<()> {
         *self = Self::Tls(Box::new(certificate.accept(socket.try_clone()?)?));
         Ok(())
@@ -55,7 +49,7 @@ impl Wire {
         }
     }
 
-    /// Sends all of `body`; `last` says that the answer ends here.
+    /// Sends `body`. `last` marks the end of the response.
     pub(super) fn write(&mut self, body: &[u8], last: bool) -> io::Result<()> {
         let mut chunks = body.chunks(PACKET_BYTES - HEADER_BYTES).peekable();
         let mut bytes = Vec::new();
@@ -68,7 +62,7 @@ impl Wire {
         self.stream().flush()
     }
 
-    /// Announces a packet of which only the first bytes come.
+    /// Sends the header of a packet and only the first bytes of its body.
     pub(super) fn write_torn(&mut self) -> io::Result<()> {
         let mut bytes = header(END_OF_MESSAGE, 100).to_vec();
         bytes.extend([super::token::ROW, 0, 0]);
@@ -89,5 +83,5 @@ impl<T: Read + Write> ReadWrite for T {}
 
 fn header(status: u8, body_bytes: usize) -> [u8; HEADER_BYTES] {
     let [high, low] = u16::try_from(body_bytes + HEADER_BYTES).unwrap().to_be_bytes();
-    [ANSWER, status, high, low, 0, 0, 1, 0]
+    [RESPONSE, status, high, low, 0, 0, 1, 0]
 }

@@ -1,30 +1,30 @@
-//! What a script sees and what it can say.
+//! The input and output of a script: requests, logins and replies.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::value::{Cell, Kind};
 
-/// A request as the client sent it.
+/// A request of the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Counts all requests of the peer, from 1.
+    /// The number of the request in the peer, from 1.
     pub number: usize,
-    /// On which connection it came; the first is 1.
+    /// The number of the connection, from 1.
     pub connection: usize,
-    /// The text: of the batch, or of what `sp_executesql` shall run.
+    /// The text of the batch, or the statement of `sp_executesql`.
     pub sql: String,
-    /// The values of `@P1`, `@P2`, …; none for a plain batch.
+    /// The values of `@P1`, `@P2`, …; empty for a plain batch.
     pub params: Vec<Cell>,
-    /// Whether a transaction that the script opened ([`Reply::Begin`]) was still open on this connection.
+    /// Whether a transaction of the script ([`Reply::Begin`]) was open on this connection.
     pub in_transaction: bool,
 }
 
 impl Request {
-    /// The text of `@P{number}`; numbers start with 1, as in T-SQL.
+    /// The text of `@P{number}`, from 1 as in T-SQL.
     ///
     /// # Panics
-    /// When there is no such parameter or it is no text.
+    /// When the parameter does not exist or is not text.
     pub fn text(&self, number: usize) -> &str {
         match &self.params[number - 1] {
             Cell::NVarChar(text) => text,
@@ -33,20 +33,19 @@ impl Request {
     }
 }
 
-/// A login as the client sent it. `Debug` leaves the password out.
+/// A login of the client. `Debug` hides the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
-    /// On which connection it came; the first is 1.
+    /// The number of the connection, from 1.
     pub connection: usize,
-    /// The SQL login.
     pub user: String,
-    /// Its password in clear.
+    /// In clear text.
     pub password: String,
-    /// The database to be opened; empty for the login's own.
+    /// Empty for the default database of the login.
     pub database: String,
-    /// What the client calls itself.
+    /// The application name of the client.
     pub application: String,
-    /// Whether the login came encrypted.
+    /// Whether the login was encrypted.
     pub encrypted: bool,
 }
 
@@ -62,51 +61,48 @@ impl fmt::Debug for Login {
     }
 }
 
-/// A part of an answer. An answer is a list of them, sent in this order; after the last one it is complete, unless that
-/// was [`Reply::Stall`] or [`Reply::Close`]. No part at all is a batch that did its work in silence.
+/// A part of a response. A response is a list of parts, which are sent in this order. It is complete after the last part,
+/// except after [`Reply::Stall`] or [`Reply::Close`]. An empty list is a batch without a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// A result set; better made by [`Reply::rows`]. It is complete when another part follows that is neither an
-    /// error, a stall nor a close: those break off between two rows.
+    /// A result set; see [`Reply::rows`]. It is complete when another part follows. An error, a stall and a close
+    /// interrupt it between two rows.
     Rows {
         /// Name and type of each column.
         columns: Vec<(String, Kind)>,
         /// The rows, each with a cell for each column.
         rows: Vec<Vec<Cell>>,
     },
-    /// A statement without rows is done; so many rows were affected.
+    /// The end of a statement without rows, with the number of affected rows.
     Done(u64),
-    /// An error message. As with SQL Server, one of class 20 or above ends the connection after the answer.
+    /// An error message. As in SQL Server, class 20 or above closes the connection after the response.
     Error {
         /// Such as 1205.
         number: u32,
-        /// The severity: 11 to 16 mean the statement, 17 to 19 resources, 20 to 25 the connection.
+        /// The severity: 11 to 16 for the statement, 17 to 19 for resources, 20 to 25 for the connection.
         class: u8,
-        /// Tells apart the places in the server that report it.
+        /// Distinguishes the places in the server that raise the error.
         state: u8,
-        /// The text.
         message: String,
     },
-    /// A transaction was opened on this connection; it stays open until [`Reply::Commit`] or [`Reply::Rollback`].
+    /// Opens a transaction on this connection, until [`Reply::Commit`] or [`Reply::Rollback`].
     Begin,
-    /// The open transaction was committed.
+    /// Commits the open transaction.
     Commit,
-    /// The open transaction was rolled back.
+    /// Rolls back the open transaction.
     Rollback,
-    /// What was said so far is sent, then nothing for so long.
+    /// Sends the parts so far, then waits.
     Delay(Duration),
-    /// What was said so far is sent, then nothing any more, until the client cancels or goes away. Last in a list.
-    /// tiberius never cancels: on a connection that it abandoned, its next call waits for this answer, for ever.
+    /// Sends the parts so far, then nothing until the client cancels or disconnects. Must be the last part. tiberius never
+    /// cancels: the next call on an abandoned connection waits for this response for ever.
     Stall,
-    /// What was said so far is sent, then a packet breaks off and the connection is cut. Last in a list.
+    /// Sends the parts so far and an incomplete packet, then closes the connection. Must be the last part.
     Close,
 }
 
 impl Reply {
-    /// A result set.
-    ///
     /// # Panics
-    /// When a row has too few or too many cells, or a cell of another type than its column.
+    /// When a row does not match the columns.
     pub fn rows<'a>(
         columns: impl IntoIterator<Item = (&'a str, Kind)>,
         rows: impl IntoIterator<Item = Vec<Cell>>,
@@ -122,7 +118,7 @@ impl Reply {
         Self::Rows { columns, rows }
     }
 
-    /// An error of class 16 (13 for 1205, as SQL Server has it), state 1.
+    /// An error of class 16 (13 for 1205, as in SQL Server) and state 1.
     pub fn error(number: u32, message: &str) -> Self {
         let class = if number == 1205 { 13 } else { 16 };
         Self::Error { number, class, state: 1, message: message.to_owned() }

@@ -1,24 +1,25 @@
-//! One connection, from PRELOGIN to its end.
+//! Serves one connection: PRELOGIN, login, requests.
 
 use std::io;
 use std::net::TcpStream;
 
-use super::packet::{ATTENTION, BATCH, LOGIN, Message, PRELOGIN, RPC, Wire};
+use super::header::{ATTENTION, BATCH, LOGIN, PRELOGIN, RPC};
+use super::packet::{Message, Wire};
 use super::request::{self, Encryption};
 use super::script::{Reply, Request};
+use super::shared::{Shared, lock};
 use super::token::Tokens;
-use super::{Shared, hold};
 
-/// From this class on an error ends the connection.
+/// An error of this class or above closes the connection.
 const FATAL_CLASS: u8 = 20;
 
-/// Serves a client until one of both sides ends it.
+/// Serves a client until one side closes the connection.
 ///
 /// # Errors
-/// The connection broke.
+/// The connection failed.
 ///
 /// # Panics
-/// When the script does, or the client sends what the peer does not understand.
+/// When the script panics, or the client sends an unsupported message.
 pub(super) fn serve(shared: &Shared, socket: &TcpStream, connection: usize) -> io::Result<()> {
     let mut session = Connection { wire: Wire::Plain(socket.try_clone()?), transaction: None, connection };
     if !session.log_in(shared, socket)? {
@@ -27,11 +28,11 @@ pub(super) fn serve(shared: &Shared, socket: &TcpStream, connection: usize) -> i
     loop {
         let message = session.wire.read()?;
         let rpc = message.kind == RPC;
-        let replies = session.ask(shared, &message);
-        match session.answer(replies, rpc)? {
-            Outcome::Answered => {}
-            Outcome::Closed => return Ok(()),
-            Outcome::Stalled => {
+        let replies = session.run_script(shared, &message);
+        match session.respond(replies, rpc)? {
+            ResponseEnd::Complete => {}
+            ResponseEnd::Closed => return Ok(()),
+            ResponseEnd::Stalled => {
                 session.read(ATTENTION)?;
                 let mut tokens = Tokens::new(false);
                 tokens.cancelled();
@@ -41,9 +42,9 @@ pub(super) fn serve(shared: &Shared, socket: &TcpStream, connection: usize) -> i
     }
 }
 
-/// What has become of an answer.
-enum Outcome {
-    Answered,
+/// How a response ended.
+enum ResponseEnd {
+    Complete,
     Stalled,
     Closed,
 }
@@ -56,12 +57,12 @@ struct Connection {
 }
 
 impl Connection {
-    /// Whether the client is in.
+    /// Returns whether the login succeeded.
     fn log_in(&mut self, shared: &Shared, socket: &TcpStream) -> io::Result<bool> {
         let prelogin = self.read(PRELOGIN)?;
-        let wish = request::encryption(&prelogin);
-        let encryption = if shared.tls { wish } else { Encryption::Unsupported };
-        self.wire.write(&request::prelogin_answer(encryption), true)?;
+        let requested = request::encryption(&prelogin);
+        let encryption = if shared.tls { requested } else { Encryption::Unsupported };
+        self.wire.write(&request::prelogin_response(encryption), true)?;
         let encrypted = encryption != Encryption::Unsupported;
         if encrypted {
             self.wire.encrypt(socket, &shared.certificate)?;
@@ -70,20 +71,20 @@ impl Connection {
         if encryption == Encryption::Login {
             self.wire = Wire::Plain(socket.try_clone()?);
         }
-        hold(&shared.seen).logins += 1;
-        let replies = (hold(&shared.logins))(&login);
-        let refused = replies.iter().any(|reply| matches!(reply, Reply::Error { .. }));
-        if refused {
-            self.answer(replies, false)?;
+        lock(&shared.record).logins += 1;
+        let replies = (lock(&shared.logins))(&login);
+        let is_refused = replies.iter().any(|reply| matches!(reply, Reply::Error { .. }));
+        if is_refused {
+            self.respond(replies, false)?;
             return Ok(false);
         }
-        match self.say(&mut Tokens::new(false), replies)? {
-            Some(Outcome::Answered) | None => {}
-            Some(Outcome::Stalled) => {
+        match self.send(&mut Tokens::new(false), replies)? {
+            Some(ResponseEnd::Complete) | None => {}
+            Some(ResponseEnd::Stalled) => {
                 self.wire.read()?;
                 return Ok(false);
             }
-            Some(Outcome::Closed) => return Ok(false),
+            Some(ResponseEnd::Closed) => return Ok(false),
         }
         let mut tokens = Tokens::new(false);
         tokens.login_accepted();
@@ -92,54 +93,54 @@ impl Connection {
         Ok(true)
     }
 
-    /// Another message than the one that is due ends the connection.
+    /// Reads a message of that type. Any other message closes the connection.
     fn read(&mut self, kind: u8) -> io::Result<Vec<u8>> {
         let message = self.wire.read()?;
         if message.kind == kind { Ok(message.body) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
 
-    /// Notes the request and asks the script.
-    fn ask(&self, shared: &Shared, message: &Message) -> Vec<Reply> {
+    /// Records the request and calls the script.
+    fn run_script(&self, shared: &Shared, message: &Message) -> Vec<Reply> {
         let (sql, params) = match message.kind {
             BATCH => (request::batch(&message.body), Vec::new()),
             RPC => request::rpc(&message.body),
-            other => panic!("a message of type {other}: teach it to the TDS peer"),
+            other => panic!("the TDS peer does not support messages of type {other}"),
         };
-        // Held while a number is given, so that scripts see requests in the order of their numbers.
-        let mut script = hold(&shared.script);
+        // Locked before the request gets its number, so that the script sees the requests in the order of their numbers.
+        let mut script = lock(&shared.script);
         let request = {
-            let mut seen = hold(&shared.seen);
-            seen.requested += 1;
+            let mut record = lock(&shared.record);
+            record.requested += 1;
             let request = Request {
-                number: seen.requested,
+                number: record.requested,
                 connection: self.connection,
                 sql,
                 params,
                 in_transaction: self.transaction.is_some(),
             };
-            if shared.keeps {
-                seen.requests.push(request.clone());
+            if shared.keep_requests {
+                record.requests.push(request.clone());
             }
             request
         };
         script(&request)
     }
 
-    /// Sends an answer to its end, if the script lets it.
-    fn answer(&mut self, replies: Vec<Reply>, rpc: bool) -> io::Result<Outcome> {
+    /// Sends a response and, unless it stalls or closes, its end.
+    fn respond(&mut self, replies: Vec<Reply>, rpc: bool) -> io::Result<ResponseEnd> {
         let fatal =
             replies.iter().any(|reply| matches!(reply, Reply::Error { class, .. } if *class >= FATAL_CLASS));
         let mut tokens = Tokens::new(rpc);
-        if let Some(outcome) = self.say(&mut tokens, replies)? {
-            return Ok(outcome);
+        if let Some(end) = self.send(&mut tokens, replies)? {
+            return Ok(end);
         }
         tokens.end();
         self.wire.write(&tokens.take(), true)?;
-        Ok(if fatal { Outcome::Closed } else { Outcome::Answered })
+        Ok(if fatal { ResponseEnd::Closed } else { ResponseEnd::Complete })
     }
 
-    /// Says one part after the other; tells when that was all there is to say.
-    fn say(&mut self, tokens: &mut Tokens, replies: Vec<Reply>) -> io::Result<Option<Outcome>> {
+    /// Adds or sends the parts; `None` when the response is not ended by a stall or a close.
+    fn send(&mut self, tokens: &mut Tokens, replies: Vec<Reply>) -> io::Result<Option<ResponseEnd>> {
         for reply in replies {
             match reply {
                 Reply::Rows { columns, rows } => tokens.rows(&columns, &rows),
@@ -160,12 +161,12 @@ impl Connection {
                 }
                 Reply::Stall => {
                     self.wire.write(&tokens.take(), false)?;
-                    return Ok(Some(Outcome::Stalled));
+                    return Ok(Some(ResponseEnd::Stalled));
                 }
                 Reply::Close => {
                     self.wire.write(&tokens.take(), false)?;
                     self.wire.write_torn()?;
-                    return Ok(Some(Outcome::Closed));
+                    return Ok(Some(ResponseEnd::Closed));
                 }
             }
         }
@@ -173,6 +174,6 @@ impl Connection {
     }
 
     fn end_transaction(&mut self) -> u64 {
-        self.transaction.take().expect("the script ends a transaction that it has begun")
+        self.transaction.take().expect("the script ends a transaction that it began")
     }
 }

@@ -1,4 +1,4 @@
-//! TLS as SQL Server does it: the handshake stands inside of PRELOGIN packets, what follows does not.
+//! TLS as in SQL Server: the handshake is in PRELOGIN packets, and everything after it is not.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -15,9 +15,9 @@ use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
 use openssl::x509::{X509, X509NameBuilder};
 use tempfile::NamedTempFile;
 
-use super::packet::{HEADER_BYTES, PRELOGIN};
+use super::header::{HEADER_BYTES, PRELOGIN};
 
-/// A certificate that signs itself, for `localhost` and `127.0.0.1`, good for a day.
+/// A self-signed certificate for `localhost` and `127.0.0.1`, valid for a day.
 pub(super) struct Certificate {
     acceptor: TlsAcceptor,
     file: NamedTempFile,
@@ -46,10 +46,10 @@ impl Certificate {
         let pem = builder.build().to_pem().unwrap();
 
         let identity = Identity::from_pkcs8(&pem, &key.private_key_to_pem_pkcs8().unwrap()).unwrap();
-        // TLS 1.3 sends tickets after the handshake, inside or outside of PRELOGIN packets: TDS 7 has no answer to that.
+        // TLS 1.3 sends tickets after the handshake, and TDS 7 does not define whether they are in PRELOGIN packets.
         let acceptor =
             TlsAcceptor::builder(identity).max_protocol_version(Some(Protocol::Tlsv12)).build().unwrap();
-        // Drivers tell the format from the ending.
+        // Drivers recognise the format by the file extension.
         let mut file = tempfile::Builder::new().suffix(".pem").tempfile().unwrap();
         file.write_all(&pem).unwrap();
         Self { acceptor, file }
@@ -67,12 +67,12 @@ impl Certificate {
     }
 }
 
-/// A socket that puts everything into PRELOGIN packets until the handshake is through.
+/// A socket that wraps everything in PRELOGIN packets until the handshake is complete.
 #[derive(Debug)]
 pub(super) struct Handshake {
     socket: TcpStream,
     wrapping: bool,
-    /// Bytes that are left of the packet that is being read.
+    /// Unread bytes of the current packet.
     left: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Tokens: what an answer consists of.
+//! Tokens: the elements of a response.
 
 use super::value::{Cell, Kind, Layout};
 
@@ -21,16 +21,16 @@ const ENV_BEGIN: u8 = 8;
 const ENV_COMMIT: u8 = 9;
 const ENV_ROLLBACK: u8 = 10;
 const NULLABLE: u16 = 1;
-/// TDS 7.4; the one number that stands big-endian.
+/// TDS 7.4. This number is big-endian, unlike all others.
 const VERSION: [u8; 4] = [0x74, 0, 0, 4];
 
-/// The tokens of an answer that are not sent yet.
+/// The tokens of a response that are not sent yet.
 pub(super) struct Tokens {
     bytes: Vec<u8>,
-    /// Answers to RPCs end otherwise than those to batches.
+    /// Whether this is the response to an RPC, which ends differently from that to a batch.
     rpc: bool,
     failed: bool,
-    /// Rows of a result set that nothing has followed yet.
+    /// The number of rows of a result set that is not complete yet.
     open_rows: Option<u64>,
 }
 
@@ -39,7 +39,7 @@ impl Tokens {
         Self { bytes: Vec::new(), rpc, failed: false, open_rows: None }
     }
 
-    /// What is there so far; whoever takes it sends it.
+    /// Removes and returns the bytes so far.
     pub(super) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)
     }
@@ -86,7 +86,7 @@ impl Tokens {
         });
     }
 
-    /// A transaction with this descriptor begins.
+    /// `descriptor` identifies the transaction.
     pub(super) fn begin(&mut self, descriptor: u64) {
         self.change(ENV_BEGIN, &[&[8], &descriptor.to_le_bytes()[..], &[0]].concat());
     }
@@ -108,7 +108,7 @@ impl Tokens {
         });
     }
 
-    /// The end of the answer.
+    /// The end of the response.
     pub(super) fn end(&mut self) {
         self.end_rows();
         let status = if self.failed { DONE_ERROR } else { 0 };
@@ -121,7 +121,7 @@ impl Tokens {
         }
     }
 
-    /// The end of an answer that the client has cancelled.
+    /// The end of a response that the client has cancelled.
     pub(super) fn cancelled(&mut self) {
         self.put_done(DONE, DONE_ATTENTION, 0);
     }
@@ -147,7 +147,7 @@ impl Tokens {
         });
     }
 
-    /// A token with its length in front.
+    /// A token with a length before its body.
     fn sized(&mut self, token: u8, body: impl FnOnce(&mut Self)) {
         self.bytes.extend([token, 0, 0]);
         let begin = self.bytes.len();

@@ -1,13 +1,13 @@
-//! Values of rows and parameters, and how they stand on the wire.
+//! Values of rows and parameters, and their encoding.
 
-use super::request::Reader;
+use super::reader::{Reader, utf16};
 
 /// Days from 0001-01-01, where DATETIME2 begins, to 1970-01-01.
 const DAYS_TO_1970: i64 = 719_162;
 const MICROS_OF_DAY: i64 = 86_400_000_000;
-/// Longer strings need NVARCHAR(MAX), in UTF-16 units.
+/// Maximum length of NVARCHAR in UTF-16 units. Longer strings are NVARCHAR(MAX).
 const NVARCHAR_MAX: usize = 4_000;
-/// Longer values need VARBINARY(MAX), in bytes.
+/// Maximum length of VARBINARY in bytes. Longer values are VARBINARY(MAX).
 const VARBINARY_MAX: usize = 8_000;
 /// Latin1_General, as SQL Server sends it with text columns.
 const COLLATION: [u8; 5] = [0x09, 0x04, 0xD0, 0x00, 0x34];
@@ -21,47 +21,37 @@ const NUMERICN: u8 = 0x6C;
 const VARBINARY: u8 = 0xA5;
 const NVARCHAR: u8 = 0xE7;
 
-/// The type of a column. All columns can be NULL.
+/// The type of a column. All columns are nullable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// BIT
     Bit,
-    /// TINYINT
     TinyInt,
-    /// INT
     Int,
-    /// BIGINT
     BigInt,
-    /// NVARCHAR(4000), or NVARCHAR(MAX) when one of the values is longer
+    /// NVARCHAR(4000), or NVARCHAR(MAX) if one of the values is longer.
     NVarChar,
-    /// DECIMAL(19,4)
+    /// DECIMAL(19,4).
     Decimal,
-    /// DATETIME2(6)
+    /// DATETIME2(6).
     DateTime2,
-    /// VARBINARY(8000), or VARBINARY(MAX) when one of the values is longer
+    /// VARBINARY(8000), or VARBINARY(MAX) if one of the values is longer.
     VarBinary,
 }
 
 /// A value in a row, or of a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cell {
-    /// NULL of any type.
     Null,
-    /// BIT
     Bit(bool),
-    /// TINYINT
     TinyInt(u8),
-    /// INT; a SMALLINT parameter is read as one.
+    /// A SMALLINT parameter is read as an INT, too.
     Int(i32),
-    /// BIGINT
     BigInt(i64),
-    /// NVARCHAR
     NVarChar(String),
     /// DECIMAL in units of 1/10,000: `149.99` is 1,499,900.
     Decimal(i128),
     /// DATETIME2 in microseconds since 1970-01-01 00:00.
     DateTime2(i64),
-    /// VARBINARY
     VarBinary(Vec<u8>),
 }
 
@@ -80,7 +70,7 @@ impl Cell {
         })
     }
 
-    /// Whether it may stand in a column of that type.
+    /// Whether the value is allowed in a column of that type.
     pub(super) fn fits(&self, column: Kind) -> bool {
         self.kind().is_none_or(|kind| kind == column)
     }
@@ -142,7 +132,7 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
     }
 }
 
-/// How a column stands in the answer: its type, and whether it holds values of any length.
+/// The encoding of a column: its type, and whether its length is unlimited.
 #[derive(Clone, Copy)]
 pub(super) struct Layout {
     kind: Kind,
@@ -154,7 +144,7 @@ impl Layout {
         Self { kind, long: cells.any(Cell::is_long) }
     }
 
-    /// TYPE_INFO
+    /// Writes TYPE_INFO.
     pub(super) fn describe(self, out: &mut Vec<u8>) {
         let length = |limit: u16| if self.long { [0xFF; 2] } else { limit.to_le_bytes() };
         match self.kind {
@@ -209,7 +199,7 @@ impl Layout {
         }
     }
 
-    /// A length before the value; for types without a limit, a length and chunks of which the last is empty.
+    /// Writes the length and the value. Types without a limit have chunks, and the last one is empty.
     fn write_long(self, bytes: &[u8], out: &mut Vec<u8>) {
         if !self.long {
             out.extend(u16::try_from(bytes.len()).unwrap().to_le_bytes());
@@ -259,17 +249,17 @@ pub(super) fn read_parameter(from: &mut Reader<'_>) -> Cell {
         NVARCHAR => {
             let limit = from.u16();
             from.bytes(COLLATION.len());
-            read_long(from, limit).map(|bytes| super::request::utf16(&bytes)).into()
+            read_long(from, limit).map(|bytes| utf16(&bytes)).into()
         }
         VARBINARY => {
             let limit = from.u16();
             read_long(from, limit).into()
         }
-        other => panic!("a parameter of type {other:#04x}: teach it to the TDS peer"),
+        other => panic!("the TDS peer does not support parameters of type {other:#04x}"),
     }
 }
 
-/// A value of at most 255 bytes, after `skipped` bytes that tell its type's size.
+/// A value of at most 255 bytes, after `skipped` bytes with the size of its type.
 fn read_short(from: &mut Reader<'_>, skipped: usize, cell: impl FnOnce(&[u8]) -> Cell) -> Cell {
     from.bytes(skipped);
     let length = usize::from(from.u8());
@@ -294,7 +284,7 @@ fn read_long(from: &mut Reader<'_>, limit: u16) -> Option<Vec<u8>> {
     }
 }
 
-/// Little-endian, of up to 16 bytes.
+/// A little-endian integer of up to 16 bytes.
 fn unsigned(bytes: &[u8]) -> u128 {
     bytes.iter().rev().fold(0, |value, byte| value << 8 | u128::from(*byte))
 }

@@ -1,4 +1,4 @@
-//! What the parts that other tests rely on promise.
+//! Tests of the test kit itself.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

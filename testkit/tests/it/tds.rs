@@ -1,4 +1,4 @@
-//! The scripted TDS peer, seen by the driver that it is made for.
+//! The scripted TDS peer, tested with the driver that it is for.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 type Client = tiberius::Client<Compat<TcpStream>>;
 
 const DEADLINE: Duration = Duration::from_secs(20);
-/// How long a call is watched that must not end. Of any length, since a stall does not end by itself.
+/// How long a test waits for a call that must not complete. Any time will do, because a stall never ends.
 const STALLED: Duration = Duration::from_millis(50);
 
 fn config(peer: &TdsPeer, encryption: EncryptionLevel) -> Config {
@@ -37,8 +37,8 @@ async fn connect(peer: &TdsPeer) -> Client {
     connect_with(peer, config(peer, EncryptionLevel::NotSupported)).await.unwrap()
 }
 
-/// Asks once and gives the first column of all rows of all result sets.
-async fn ask(client: &mut Client) -> Result<Vec<i32>, Error> {
+/// Runs a query and returns the first column of all rows of all result sets.
+async fn query(client: &mut Client) -> Result<Vec<i32>, Error> {
     let results = client.query("the text", &[]).await?.into_results().await?;
     Ok(results.into_iter().flatten().map(|row| row.try_get(0).unwrap().unwrap()).collect())
 }
@@ -54,33 +54,33 @@ fn code(error: &Error) -> Option<u32> {
 async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
-        assert!(began.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
+        assert!(began.elapsed() < DEADLINE, "timed out after {DEADLINE:?}: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
 #[tokio::test]
-async fn a_login_says_who_comes() {
-    let (seen, logins) = std::sync::mpsc::channel();
-    let peer = TdsPeer::setup().logins(move |login| {
-        seen.send(login.clone()).unwrap();
+async fn a_login_has_user_password_and_application() {
+    let (sender, logins) = std::sync::mpsc::channel();
+    let peer = TdsPeer::builder().logins(move |login| {
+        sender.send(login.clone()).unwrap();
         Vec::new()
     });
     let peer = peer.start(|_| vec![numbers([1])]);
-    assert_eq!(ask(&mut connect(&peer).await).await.unwrap(), [1]);
+    assert_eq!(query(&mut connect(&peer).await).await.unwrap(), [1]);
     let login = logins.recv_timeout(DEADLINE).unwrap();
     assert_eq!(
         (login.user.as_str(), login.password.as_str(), login.database.as_str(), login.application.as_str()),
         ("sa", "Pässwörd;'\"{}", "millrace", "a test")
     );
     assert!(!login.encrypted);
-    assert!(!format!("{login:?}").contains("wörd"), "the password stays out of Debug");
+    assert!(!format!("{login:?}").contains("wörd"), "Debug hides the password");
     assert_eq!((peer.connections(), peer.logins()), (1, 1));
-    until("the client is gone", || peer.open_connections() == 0).await;
+    until("the client has disconnected", || peer.open_connections() == 0).await;
 }
 
 #[tokio::test]
-async fn requests_arrive_as_they_were_sent() {
+async fn requests_are_decoded() {
     let peer = TdsPeer::start(|_| Vec::new());
     let mut client = connect(&peer).await;
     let long = "Grüße 🌊 ".repeat(20_000);
@@ -132,16 +132,16 @@ async fn requests_arrive_as_they_were_sent() {
     assert_eq!(requests[0].text(1), "short 'quoted' text");
     assert_eq!((requests[1].sql.as_str(), requests[1].params.len()), ("a batch", 0));
     assert_eq!((requests[0].number, requests[1].number, requests[1].connection), (1, 2, 1));
-    assert!(peer.requests().is_empty(), "they were taken");
+    assert!(peer.requests().is_empty(), "take_requests has removed them");
     assert_eq!(peer.requested(), 2);
 }
 
 #[tokio::test]
-async fn a_peer_that_keeps_nothing_counts() {
-    let peer = TdsPeer::setup().keeping_no_requests().start(|_| vec![numbers([1])]);
+async fn a_peer_without_requests_counts_them() {
+    let peer = TdsPeer::builder().without_requests().start(|_| vec![numbers([1])]);
     let mut client = connect(&peer).await;
     for _ in 0..3 {
-        assert_eq!(ask(&mut client).await.unwrap(), [1]);
+        assert_eq!(query(&mut client).await.unwrap(), [1]);
     }
     assert_eq!((peer.requested(), peer.requests().len()), (3, 0));
 }
@@ -219,7 +219,7 @@ async fn several_result_sets_and_counts() {
         _ => vec![Reply::Done(2), Reply::Done(3)],
     });
     let mut client = connect(&peer).await;
-    assert_eq!(ask(&mut client).await.unwrap(), (1..2_000).collect::<Vec<_>>());
+    assert_eq!(query(&mut client).await.unwrap(), (1..2_000).collect::<Vec<_>>());
     assert_eq!(client.execute("count", &[]).await.unwrap().rows_affected(), [2, 3]);
 }
 
@@ -231,13 +231,13 @@ async fn errors_before_and_after_rows_leave_the_connection_usable() {
         _ => vec![numbers([3])],
     });
     let mut client = connect(&peer).await;
-    let Error::Server(deadlock) = ask(&mut client).await.unwrap_err() else {
+    let Error::Server(deadlock) = query(&mut client).await.unwrap_err() else {
         panic!("an error of the server")
     };
     assert_eq!((deadlock.code(), deadlock.class(), deadlock.state()), (1205, 13, 1));
     assert_eq!(deadlock.message(), "deadlock");
-    assert_eq!(code(&ask(&mut client).await.unwrap_err()), Some(2627));
-    assert_eq!(ask(&mut client).await.unwrap(), [3]);
+    assert_eq!(code(&query(&mut client).await.unwrap_err()), Some(2627));
+    assert_eq!(query(&mut client).await.unwrap(), [3]);
     assert_eq!(peer.connections(), 1);
 }
 
@@ -247,14 +247,14 @@ async fn an_error_of_class_20_ends_the_connection() {
         vec![Reply::Error { number: 40197, class: 20, state: 1, message: "moving".to_owned() }]
     });
     let mut client = connect(&peer).await;
-    assert_eq!(code(&ask(&mut client).await.unwrap_err()), Some(40197));
+    assert_eq!(code(&query(&mut client).await.unwrap_err()), Some(40197));
     until("the connection is closed", || peer.open_connections() == 0).await;
-    assert!(matches!(ask(&mut client).await.unwrap_err(), Error::Io { .. }));
+    assert!(matches!(query(&mut client).await.unwrap_err(), Error::Io { .. }));
     assert_eq!(peer.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn a_close_is_an_io_error_wherever_it_comes() {
+async fn a_close_is_an_io_error_at_any_point() {
     let peer = TdsPeer::start(|request| match request.number {
         1 => vec![Reply::Close],
         2 => vec![numbers([1, 2]), Reply::Close],
@@ -262,9 +262,9 @@ async fn a_close_is_an_io_error_wherever_it_comes() {
     });
     for _ in 0..3 {
         let mut client = connect(&peer).await;
-        assert!(matches!(ask(&mut client).await.unwrap_err(), Error::Io { .. }));
+        assert!(matches!(query(&mut client).await.unwrap_err(), Error::Io { .. }));
     }
-    // The rows that came before it were sent all the same.
+    // The rows before the close were sent.
     let mut client = connect(&peer).await;
     let mut rows = client.query("", &[]).await.unwrap();
     assert!(rows.columns().await.unwrap().is_some());
@@ -281,15 +281,16 @@ async fn a_stalled_connection_is_lost_to_the_driver() {
     let call = async { client.query("stall", &[]).await?.into_results().await };
     tokio::select! {
         result = call => panic!("a stalled call ended: {result:?}"),
-        () = until("the request is there", || peer.requests().len() == 1) => {}
+        () = until("the request has arrived", || peer.requests().len() == 1) => {}
     }
-    // What bb8-tiberius alone would do: hand the abandoned connection to the next borrower, who waits for the old answer.
-    assert!(tokio::time::timeout(STALLED, ask(&mut client)).await.is_err());
+    // bb8-tiberius alone would return the abandoned connection to the pool, and the next call would wait for the old
+    // response.
+    assert!(tokio::time::timeout(STALLED, query(&mut client)).await.is_err());
     assert_eq!((peer.requests().len(), peer.open_connections()), (1, 1));
     drop(client);
     until("the connection is dropped", || peer.open_connections() == 0).await;
-    // A new connection has no part in it.
-    assert_eq!(ask(&mut connect(&peer).await).await.unwrap(), [2]);
+    // A new connection is not affected.
+    assert_eq!(query(&mut connect(&peer).await).await.unwrap(), [2]);
     let second = &peer.requests()[1];
     assert_eq!((second.connection, second.in_transaction), (2, false));
 }
@@ -301,16 +302,16 @@ async fn a_stall_ends_when_the_client_cancels() {
         _ => vec![numbers([2])],
     });
     let socket = std::net::TcpStream::connect(peer.addr()).unwrap();
-    let mut behind = socket.try_clone().unwrap();
+    let mut raw = socket.try_clone().unwrap();
     socket.set_nonblocking(true).unwrap();
     let socket = TcpStream::from_std(socket).unwrap();
     let config = config(&peer, EncryptionLevel::NotSupported);
     let mut client = tiberius::Client::connect(config, socket.compat_write()).await.unwrap();
     let rows = client.query("", &[]).await.unwrap();
-    // tiberius has no call for it: an ATTENTION packet, without a body.
-    behind.write_all(&[6, 1, 0, 8, 0, 0, 1, 0]).unwrap();
+    // tiberius cannot send an ATTENTION packet.
+    raw.write_all(&[6, 1, 0, 8, 0, 0, 1, 0]).unwrap();
     assert_eq!(rows.into_first_result().await.unwrap().len(), 1);
-    assert_eq!(ask(&mut client).await.unwrap(), [2]);
+    assert_eq!(query(&mut client).await.unwrap(), [2]);
 }
 
 #[tokio::test]
@@ -330,8 +331,8 @@ async fn transactions_stay_open_until_the_script_ends_them() {
 }
 
 #[tokio::test]
-async fn refused_logins_say_why() {
-    let peer = TdsPeer::setup().logins(|login| match login.connection {
+async fn refused_logins_have_a_reason() {
+    let peer = TdsPeer::builder().logins(|login| match login.connection {
         1 => vec![Reply::Error { number: 18456, class: 14, state: 1, message: "Login failed".to_owned() }],
         2 => vec![Reply::Error { number: 4060, class: 11, state: 1, message: "Cannot open".to_owned() }],
         3 => vec![Reply::Stall],
@@ -345,18 +346,18 @@ async fn refused_logins_say_why() {
     }
     tokio::select! {
         result = connect_with(&peer, config.clone()) => panic!("a stalled login ended: {result:?}"),
-        () = until("the login is there", || peer.logins() == 3) => {}
+        () = until("the login has arrived", || peer.logins() == 3) => {}
     }
     assert!(matches!(connect_with(&peer, config.clone()).await.unwrap_err(), Error::Io { .. }));
-    assert_eq!(ask(&mut connect_with(&peer, config).await.unwrap()).await.unwrap(), [1]);
+    assert_eq!(query(&mut connect_with(&peer, config).await.unwrap()).await.unwrap(), [1]);
     assert_eq!((peer.connections(), peer.logins()), (5, 5));
 }
 
 #[tokio::test]
-async fn tls_is_what_the_client_wishes() {
-    let (seen, logins) = std::sync::mpsc::channel();
-    let peer = TdsPeer::setup().logins(move |login| {
-        seen.send(login.encrypted).unwrap();
+async fn tls_is_as_the_client_requests() {
+    let (sender, logins) = std::sync::mpsc::channel();
+    let peer = TdsPeer::builder().logins(move |login| {
+        sender.send(login.encrypted).unwrap();
         Vec::new()
     });
     let peer = peer.start(|_| vec![numbers(1..3_000)]);
@@ -365,7 +366,7 @@ async fn tls_is_what_the_client_wishes() {
         let mut config = config(&peer, level);
         config.trust_cert_ca(peer.ca_file().to_str().unwrap());
         let mut client = connect_with(&peer, config).await.unwrap();
-        assert!(logins.recv_timeout(DEADLINE).unwrap(), "{level:?}: the password travels encrypted");
+        assert!(logins.recv_timeout(DEADLINE).unwrap(), "{level:?}: the password is encrypted");
         let rows = client.query("", &[&long.as_str()]).await.unwrap().into_first_result().await.unwrap();
         assert_eq!(rows.len(), 2_999);
         assert_eq!(peer.take_requests()[0].text(1), long);
@@ -373,19 +374,19 @@ async fn tls_is_what_the_client_wishes() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_trusted_ends_it() {
+async fn an_untrusted_certificate_is_an_error() {
     let peer = TdsPeer::start(|_| vec![numbers([1])]);
     let error = connect_with(&peer, config(&peer, EncryptionLevel::Required)).await.unwrap_err();
     assert!(matches!(error, Error::Tls(_)), "{error:?}");
     let mut trusting = config(&peer, EncryptionLevel::Required);
     trusting.trust_cert();
-    assert_eq!(ask(&mut connect_with(&peer, trusting).await.unwrap()).await.unwrap(), [1]);
+    assert_eq!(query(&mut connect_with(&peer, trusting).await.unwrap()).await.unwrap(), [1]);
     assert_eq!((peer.connections(), peer.logins()), (2, 1));
 }
 
 #[tokio::test]
 async fn a_server_without_tls_is_an_error_or_a_panic_of_the_driver() {
-    let peer = TdsPeer::setup().without_tls().start(|_| vec![numbers([1])]);
+    let peer = TdsPeer::builder().without_tls().start(|_| vec![numbers([1])]);
     for level in [EncryptionLevel::Required, EncryptionLevel::Off] {
         let error = connect_with(&peer, config(&peer, level)).await.unwrap_err();
         assert!(matches!(error, Error::Tls(_) | Error::Io { .. }), "{level:?}: {error:?}");
@@ -401,26 +402,26 @@ async fn a_server_without_tls_is_an_error_or_a_panic_of_the_driver() {
 }
 
 #[tokio::test]
-async fn a_server_goes_and_comes_back() {
-    let mut answers = 0;
+async fn a_server_can_be_restarted() {
+    let mut count = 0;
     let peer = TdsPeer::start(move |_| {
-        answers += 1;
-        vec![numbers([answers])]
+        count += 1;
+        vec![numbers([count])]
     });
     let mut client = connect(&peer).await;
-    assert_eq!(ask(&mut client).await.unwrap(), [1]);
+    assert_eq!(query(&mut client).await.unwrap(), [1]);
     peer.stop();
-    assert!(matches!(ask(&mut client).await.unwrap_err(), Error::Io { .. }));
+    assert!(matches!(query(&mut client).await.unwrap_err(), Error::Io { .. }));
     let refused = TcpStream::connect(peer.addr()).await.unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     peer.restart();
-    assert_eq!(ask(&mut connect(&peer).await).await.unwrap(), [2]);
+    assert_eq!(query(&mut connect(&peer).await).await.unwrap(), [2]);
 }
 
 #[tokio::test]
 async fn a_panic_in_a_script_reaches_the_test() {
     let peer = TdsPeer::start(|request| panic!("no answer to {}", request.sql));
-    assert!(ask(&mut connect(&peer).await).await.is_err());
+    assert!(query(&mut connect(&peer).await).await.is_err());
     let dropped = std::thread::spawn(move || drop(peer)).join();
     assert!(dropped.is_err());
 }

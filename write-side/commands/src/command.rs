@@ -326,7 +326,7 @@ mod tests {
                 br#"{"customer_id":"u","product_id":"p","quantity":0,"price":1}"#,
                 &context()
             )),
-            "the field quantity must lie between 1 and 1000000000"
+            "the field quantity must be between 1 and 1000000000"
         );
         let negative = br#"{"userId":"u","amount":-1}"#;
         assert_eq!(reason(place_order(negative, &context())), "the field amount must not be negative");

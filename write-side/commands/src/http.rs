@@ -14,7 +14,7 @@ use axum::http::header;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use millrace_platform::http::{finish, openapi, readiness_of};
+use millrace_platform::http::{openapi, readiness_of, with_common_routes};
 use millrace_platform::metrics::{HttpMetrics, MetricsRegistry};
 use millrace_platform::telemetry::chain;
 use utoipa_axum::router::OpenApiRouter;
@@ -30,7 +30,7 @@ pub fn router(commands: Commands, registry: &MetricsRegistry, http: &HttpMetrics
         OpenApiRouter::with_openapi(openapi::document("Millrace commands", "text/plain"))
             .merge(command_routes(&commands).with_state(commands))
             .split_for_parts();
-    finish(own.merge(routes).merge(openapi::routes(&document)), registry, http)
+    with_common_routes(own.merge(routes).merge(openapi::routes(&document)), registry, http)
 }
 
 fn command_routes(commands: &Arc<Commands>) -> OpenApiRouter<Arc<Commands>> {

@@ -1,13 +1,14 @@
 //! The event log on Apache Kafka, through librdkafka.
 //!
-//! What the adapter promises over librdkafka's defaults: an append is acknowledged by all in-sync replicas, the start
-//! of every partition is ours to say (Kafka's committed offset is for Kafka's tools only), and a position the log
-//! does not have is an error, never a silent jump. A broker that is away is waited for; it never ends the process.
+//! The adapter is stricter than librdkafka's defaults. An append is complete when all in-sync replicas have acknowledged
+//! it. A partition starts at the offset that the caller gives, not at Kafka's committed offset, which is for Kafka's
+//! tools only. A position that the log does not have is an error, never a jump. Unavailable brokers do not end the
+//! process: librdkafka reconnects.
 
 mod client;
 mod consumer;
 mod group;
-mod leaving;
+mod leave;
 mod message;
 mod producer;
 mod settings;
@@ -20,19 +21,20 @@ use std::time::Duration;
 use millrace_domain::{NewRecord, Position};
 use rdkafka::producer::{FutureProducer, Producer as _};
 
-use super::LogError;
-use client::Says;
+use crate::error::LogError;
+use client::LoggingContext;
 pub use consumer::KafkaConsumer;
 pub use settings::{KafkaProperties, KafkaSettings};
-use topic::TopicKnown;
+use topic::TopicReady;
 
-/// How long [`KafkaLog::consumer`] waits for the brokers: a consumer that joins before the topic exists sees it late.
-const TOPIC_WAIT_OF_CONSUMER: Duration = Duration::from_secs(3);
-/// How long an append waits for brokers that were never reached: as long as for brokers that went away.
-const TOPIC_WAIT: Duration = Duration::from_secs(10);
+/// How long [`KafkaLog::consumer`] waits for the topic. A consumer that joins before the topic exists notices it only
+/// with the next refresh of its metadata.
+const CONSUMER_TOPIC_WAIT: Duration = Duration::from_secs(3);
+/// How long an append waits for the topic: as long as the producer waits for an acknowledgement.
+const APPEND_TOPIC_WAIT: Duration = Duration::from_secs(10);
 const PING_WAIT: Duration = Duration::from_secs(2);
 
-/// The log. Clones share it.
+/// Clones share the clients.
 #[derive(Clone)]
 pub struct KafkaLog(Arc<Inner>);
 
@@ -40,8 +42,8 @@ struct Inner {
     brokers: String,
     topic: String,
     settings: KafkaSettings,
-    producer: FutureProducer<Says>,
-    topic_known: TopicKnown,
+    producer: FutureProducer<LoggingContext>,
+    topic_ready: TopicReady,
 }
 
 impl fmt::Debug for KafkaLog {
@@ -56,11 +58,11 @@ impl fmt::Debug for KafkaLog {
 }
 
 impl KafkaLog {
-    /// Makes the clients and, when the brokers let us, the topic. Brokers that are away are no error: appends and
-    /// [`KafkaLog::ping`] say so until they come.
+    /// Creates the clients, and the topic if it is missing. Unavailable brokers are not an error here: appends and
+    /// [`KafkaLog::ping`] fail until a broker is reached.
     ///
     /// # Errors
-    /// [`LogError::Fatal`] for a broker list, a topic or a property that can never work.
+    /// [`LogError::Fatal`] for an invalid broker list, topic or property.
     pub fn open(
         brokers: &str,
         topic: &str,
@@ -71,50 +73,45 @@ impl KafkaLog {
         topic::check_name(topic)?;
         let producer = producer::connect(brokers, &settings.properties)?;
         let admin = client::config(brokers, &settings.properties, &[])?;
-        let topic_known = TopicKnown::ask(admin, topic.to_owned(), partitions)?;
+        let topic_ready = TopicReady::start(admin, topic.to_owned(), partitions)?;
         Ok(Self(Arc::new(Inner {
             brokers: brokers.to_owned(),
             topic: topic.to_owned(),
             settings: settings.clone(),
             producer,
-            topic_known,
+            topic_ready,
         })))
     }
 
-    /// The topic.
     pub fn topic(&self) -> &str {
         &self.0.topic
     }
 
-    /// See [`super::EventLog::append`]. Each record stands or falls alone.
+    /// Appends each record on its own: some may be appended when others fail.
     ///
     /// # Errors
-    /// [`LogError::Unavailable`] when a record was not acknowledged in time; it may stand in the log all the same.
-    /// [`LogError::Fatal`] when the topic refuses a record for its size.
+    /// [`LogError::Unavailable`] when a record was not acknowledged in time; it may be in the log despite that.
+    /// [`LogError::Fatal`] when the topic does not accept a record of this size.
     pub async fn append(&self, records: Vec<NewRecord>) -> Result<Vec<Position>, LogError> {
-        self.0.topic_known.wait(TOPIC_WAIT).await?;
+        self.0.topic_ready.wait(APPEND_TOPIC_WAIT).await?;
         producer::append(&self.0.producer, &self.0.topic, records).await
     }
 
-    /// See [`super::EventLog::consumer`].
-    ///
     /// # Errors
-    /// [`LogError::Fatal`] when librdkafka refuses the settings.
+    /// [`LogError::Fatal`] when librdkafka does not accept the settings.
     pub fn consumer(&self) -> Result<KafkaConsumer, LogError> {
-        let Inner { brokers, topic, settings, topic_known, .. } = &*self.0;
-        topic_known.wait_blocking(TOPIC_WAIT_OF_CONSUMER);
+        let Inner { brokers, topic, settings, topic_ready, .. } = &*self.0;
+        topic_ready.wait_blocking(CONSUMER_TOPIC_WAIT);
         KafkaConsumer::join(brokers, topic, settings)
     }
 
-    /// See [`super::EventLog::ping`].
-    ///
     /// # Errors
-    /// [`LogError::Unavailable`] when the brokers are away, or no partition of the topic has a leader.
+    /// [`LogError::Unavailable`] when no broker answers, or no partition of the topic has a leader.
     pub async fn ping(&self) -> Result<(), LogError> {
-        self.0.topic_known.wait(Duration::ZERO).await?;
+        self.0.topic_ready.wait(Duration::ZERO).await?;
         let (producer, topic) = (self.0.producer.clone(), self.0.topic.clone());
-        let ask = move || producer.client().fetch_metadata(Some(&topic), PING_WAIT);
-        let metadata = tokio::task::spawn_blocking(ask)
+        let fetch = move || producer.client().fetch_metadata(Some(&topic), PING_WAIT);
+        let metadata = tokio::task::spawn_blocking(fetch)
             .await
             .map_err(LogError::unavailable)?
             .map_err(LogError::unavailable)?;

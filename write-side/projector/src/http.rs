@@ -15,7 +15,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use millrace_platform::http::openapi;
-use millrace_platform::http::{finish, readiness};
+use millrace_platform::http::{readiness, with_common_routes};
 use millrace_platform::metrics::{HttpMetrics, MetricsRegistry};
 use millrace_platform::secret::Secret;
 use utoipa_axum::router::OpenApiRouter;
@@ -34,7 +34,7 @@ pub fn router(admin: Admin, token: Option<Secret>, registry: &MetricsRegistry, h
             .split_for_parts();
     let guarded = guarded.route_layer(middleware::from_fn_with_state(token, access::guard));
     let open = Router::new().route("/", get(index)).merge(openapi::routes(&document));
-    finish(guarded.merge(open).merge(ready_route(progress)), registry, http)
+    with_common_routes(guarded.merge(open).merge(ready_route(progress)), registry, http)
 }
 
 fn review_routes() -> OpenApiRouter<Arc<Admin>> {

@@ -55,7 +55,7 @@ impl ProjectorMetrics {
                 &["event_type", "status"],
             ),
             records_per_second: registry
-                .rate("millrace_records_per_second", "Records projected in the last second"),
+                .float_gauge("millrace_records_per_second", "Records projected in the last second"),
             dead_letters: registry.counter("millrace_dead_letters_total", "Dead letters created"),
             dead_letters_open: registry
                 .gauge("millrace_dead_letters_open", "Dead letters that wait for review"),

@@ -1,11 +1,14 @@
-//! S4: a bare order without an envelope. Its event id is made from what was sent, so sending it again is the same.
+//! The bare order: an order without an envelope (S4 in docs/events.md).
+//!
+//! Its event id is derived from the record, so that a repetition is a duplicate.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::error::DecodeError;
+use super::event_envelope::{Decoded, Envelope};
 use super::wire::{self, Str};
-use super::{DecodeError, Decoded, Envelope};
 use crate::event::{Event, OrderPlaced};
 use crate::id::EventId;
 
@@ -25,7 +28,7 @@ struct BareOrder<'a> {
     timestamp: Option<Str<'a>>,
 }
 
-/// Key and topic are part of the event's id; a record without a key is as if keyed by its order.
+/// Topic and key are part of the derived event id. A record without a key has the id of one keyed by its order.
 pub(super) fn decode(text: &str, topic: &str, key: Option<&[u8]>) -> Result<Decoded, DecodeError> {
     let body: BareOrder<'_> = wire::from_json(text)?;
     let occurred_at = wire::time("timestamp", body.timestamp.as_ref())?;
@@ -46,7 +49,7 @@ pub(super) fn decode(text: &str, topic: &str, key: Option<&[u8]>) -> Result<Deco
     Ok(Decoded { envelope, other_keys })
 }
 
-/// UUIDv5 of (topic, key, timestamp, body), each with its length in front so that no two tuples read alike.
+/// UUIDv5 of (topic, key, timestamp, body), each with its length in front so that different tuples never give the same bytes.
 fn event_id(topic: &str, key: &[u8], timestamp: &str, body: &str) -> EventId {
     let mut name = Vec::with_capacity(topic.len() + key.len() + timestamp.len() + body.len() + 32);
     for part in [topic.as_bytes(), key, timestamp.as_bytes(), body.as_bytes()] {

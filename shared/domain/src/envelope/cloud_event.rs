@@ -1,12 +1,13 @@
-//! The canonical form: CloudEvents 1.0 in JSON, structured or binary mode. The only form that is written.
+//! The canonical form: CloudEvents 1.0 in JSON, structured or binary mode. The only format that is written.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::error::DecodeError;
+use super::event_envelope::{Decoded, Envelope};
 use super::wire::{self, Fields, Str};
-use super::{DecodeError, Decoded, Envelope};
 use crate::event::{Event, EventType};
-use crate::record::HeaderView;
+use crate::record::{HeaderView, Headers, NewRecord};
 use crate::timestamp::Timestamp;
 
 /// The `content-type` header of a structured CloudEvent.
@@ -88,7 +89,7 @@ fn decode(attributes: &Attributes<'_>, data: Option<&str>) -> Result<Decoded, De
     Ok(Decoded { envelope, other_keys: Vec::new() })
 }
 
-/// A schema that is named must be the one we know: `/schemas/<type>/1`.
+/// `dataschema` is optional, but if present it must be `/schemas/<type>/1`.
 fn check_schema(event_type: EventType, schema: Option<&str>) -> Result<(), DecodeError> {
     let known = |schema: &str| {
         schema.strip_prefix("/schemas/").and_then(|rest| rest.split_once('/'))
@@ -116,8 +117,19 @@ struct Encoded<'a> {
     data: &'a Event,
 }
 
-/// The bytes of an envelope in structured mode.
-pub(super) fn encode(envelope: &Envelope) -> Vec<u8> {
+impl Envelope {
+    /// The envelope as a record: structured CloudEvents JSON, keyed by the aggregate.
+    pub fn to_record(&self) -> NewRecord {
+        NewRecord {
+            key: Some(self.event.partition_key().as_bytes().to_vec()),
+            payload: encode(self),
+            headers: Headers::EMPTY.with("content-type", CONTENT_TYPE.as_bytes()),
+        }
+    }
+}
+
+/// The payload in structured mode.
+fn encode(envelope: &Envelope) -> Vec<u8> {
     let event_type = envelope.event.event_type();
     let encoded = Encoded {
         specversion: SPEC_VERSION,

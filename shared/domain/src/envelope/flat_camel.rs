@@ -1,10 +1,11 @@
-//! S1: flat camelCase, `eventId, eventType, timestamp` beside the fields.
+//! The flat camelCase format: `eventId`, `eventType` and `timestamp` beside the fields (S1 in docs/events.md).
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::error::DecodeError;
+use super::event_envelope::{Decoded, Envelope};
 use super::wire::{self, Item, Str};
-use super::{DecodeError, Decoded, Envelope};
 use crate::event::{
     Event, EventType, InventoryAdjusted, OrderPlaced, PaymentSettled, QUANTITY_MAX, UserCreated,
 };

@@ -1,10 +1,13 @@
-//! S2: flat, type names ending in `Event`, PascalCase on the wire although documented in camelCase.
+//! The flat PascalCase format (S2 in docs/events.md). Type names end in `Event`.
+//!
+//! Its system documents the fields in camelCase and sends them in PascalCase, so both are accepted.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::error::DecodeError;
+use super::event_envelope::{Decoded, Envelope};
 use super::wire::{self, Str};
-use super::{DecodeError, Decoded, Envelope};
 use crate::event::{Event, EventType, InventoryAdjusted, OrderPlaced, PaymentSettled, UserCreated};
 use crate::text::{Email, Name};
 use crate::timestamp::Timestamp;
@@ -42,7 +45,7 @@ struct FlatPascal<'a> {
     new_quantity: Option<i64>,
 }
 
-/// Type and event id stand in the body, else in the record's headers.
+/// Type and event id are in the body, or else in the headers of the record.
 pub(super) fn decode(
     text: &str,
     header_type: Option<&str>,

@@ -1,11 +1,12 @@
-//! S3: snake_case order events, the whole order under `data.order`.
+//! The order event: snake_case, with the whole order under `data.order` (S3 in docs/events.md).
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::error::DecodeError;
+use super::event_envelope::{Decoded, Envelope};
 use super::wire::{self, Str};
-use super::{DecodeError, Decoded, Envelope};
 use crate::event::{Event, OrderItem, OrderPlaced, QUANTITY_MAX};
 use crate::id::{EventId, Sku};
 use crate::text::OrderStatus;
@@ -34,21 +35,19 @@ struct Data<'a> {
     order: Option<ProductOrder<'a>>,
 }
 
-/// An order for one product, in S3's words: of an event, or of a command.
+/// An order for one product, with the field names of the order event. Commands accept it too.
 #[derive(Debug, Deserialize)]
 pub struct ProductOrder<'a> {
-    /// The order's id; commands may use our own name for it.
+    /// Commands may also call it `orderId` or `order_id`.
     #[serde(borrow, alias = "orderId", alias = "order_id")]
     pub id: Option<Str<'a>>,
-    /// Who ordered.
     #[serde(borrow)]
     pub customer_id: Option<Str<'a>>,
-    /// What.
     #[serde(borrow)]
     pub product_id: Option<Str<'a>>,
-    /// How many; at least 1.
+    /// At least 1.
     pub quantity: Option<i64>,
-    /// Of one.
+    /// Of one unit.
     #[serde(borrow)]
     pub price: Option<&'a RawValue>,
     /// USD by default.
@@ -67,7 +66,7 @@ pub(super) fn decode(text: &str) -> Result<Decoded, DecodeError> {
     let order = body.data.as_ref().and_then(|data| data.order.as_ref());
     let order = order.ok_or(DecodeError::UnrecognisedShape)?;
     let kind = wire::required("event_type", body.event_type.as_ref())?;
-    let told = match &**kind {
+    let status = match &**kind {
         "order.created" | "order.updated" => None,
         "order.cancelled" => Some(OrderStatus::CANCELLED),
         "order.completed" => Some(OrderStatus::COMPLETED),
@@ -79,11 +78,11 @@ pub(super) fn decode(text: &str) -> Result<Decoded, DecodeError> {
     }
     let occurred_at = wire::time("timestamp", body.timestamp.as_ref())?;
     let mut placed = order.parse(occurred_at)?;
-    if let Some(status) = told {
+    if let Some(status) = status {
         placed.status = status;
     }
     if body.aggregate_id.as_ref().is_some_and(|id| **id != *placed.order_id.as_str()) {
-        return Err(wire::invalid("aggregate_id", "names another order than data.order.id"));
+        return Err(wire::invalid("aggregate_id", "differs from data.order.id"));
     }
     let event_id = event_id(wire::required("event_id", body.event_id.as_deref())?, placed.order_id.as_str())?;
     let other_keys = [&body.event_id, &order.customer_id];
@@ -93,15 +92,16 @@ pub(super) fn decode(text: &str) -> Result<Decoded, DecodeError> {
     Ok(Decoded { envelope: Envelope { event_id, occurred_at, correlation_id, event }, other_keys })
 }
 
-/// `event_id` repeats within a second, so the id of the event is both ids together (hashed when that is too long).
 fn event_id(event_id: &str, order_id: &str) -> Result<EventId, DecodeError> {
+    // Within one second this system gives the same event id to events of different orders, so that only both ids
+    // together identify an event. They are hashed when they are too long for an id.
     EventId::parse(event_id).map_err(|error| wire::invalid("event_id", error))?;
     let both = format!("{event_id}:{order_id}");
     Ok(EventId::parse(&both).unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, both.as_bytes()).into()))
 }
 
 impl ProductOrder<'_> {
-    /// The order, placed at `occurred_at` unless it says otherwise. Its amount is quantity × price.
+    /// The order. `placed_at` defaults to `occurred_at`; the amount is quantity × price.
     ///
     /// # Errors
     /// [`DecodeError`] for the first field that is missing or wrong.

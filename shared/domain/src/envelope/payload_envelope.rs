@@ -1,9 +1,10 @@
-//! S0: an envelope `{eventId, type, occurredAt, key, payload}`.
+//! The payload envelope: `{eventId, type, occurredAt, key, payload}` (S0 in docs/events.md).
 
 use serde::Deserialize;
 
+use super::error::DecodeError;
+use super::event_envelope::{Decoded, Envelope};
 use super::wire::{self, Fields, Str};
-use super::{DecodeError, Decoded, Envelope};
 use crate::event::EventType;
 use crate::id::EventId;
 

@@ -1,13 +1,16 @@
-//! Every sample of `examples/events` is read, every poison refused with its reason, and writing is the inverse.
+//! Decodes every file of `examples/events`, checks the reason of every poison record, and decodes what is encoded.
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::UserCreated;
-use crate::event::{EventType, InventoryAdjusted, OrderItem, OrderPlaced, PaymentSettled, PaymentStatus};
-use crate::record::{HeaderView, Position};
+use crate::amount::Amount;
+use crate::event::{
+    Event, EventType, InventoryAdjusted, OrderItem, OrderPlaced, PaymentSettled, PaymentStatus, UserCreated,
+};
+use crate::id::{OrderId, PaymentId, Sku, UserId};
+use crate::record::{HeaderView, Headers, PAYLOAD_BYTES_MAX, Position};
 use crate::text::{Currency, OrderStatus, Text};
-use crate::{Amount, id};
+use crate::timestamp::Timestamp;
 
 macro_rules! samples {
     ($file:literal) => {
@@ -50,7 +53,7 @@ fn amount(text: &str) -> Amount {
 }
 
 #[test]
-fn the_four_event_shapes_all_tell_the_same_four_types() {
+fn four_formats_decode_to_the_same_four_types() {
     for samples in [samples!("cloudevents.ndjson"), samples!("s0.ndjson"), samples!("s1.ndjson")] {
         let types: Vec<_> = read_all(samples).iter().map(|e| e.event.event_type()).collect();
         assert_eq!(types, EventType::ALL);
@@ -135,7 +138,7 @@ fn s3_ids_too_long_together_are_hashed() {
 }
 
 #[test]
-fn s4_makes_the_same_id_of_the_same_order() {
+fn s4_derives_the_same_id_from_the_same_order() {
     let line = samples!("s4.ndjson").trim_end();
     let envelope = read(line).unwrap();
     assert_eq!(order_of(&envelope).status.as_str(), "PENDING");
@@ -157,7 +160,7 @@ fn cloud_events_in_binary_mode() {
 }
 
 #[test]
-fn poison_has_a_reason() {
+fn every_poison_record_has_a_reason() {
     let reasons: Vec<_> = samples!("poison.ndjson").lines().map(reason).collect();
     let expected = [
         "invalid-json",
@@ -172,7 +175,7 @@ fn poison_has_a_reason() {
 }
 
 #[test]
-fn bytes_that_are_no_event_at_all() {
+fn invalid_payloads_are_refused() {
     let decode_bytes = |payload: Option<&[u8]>| {
         let mut record = record(Some("k"), b"", HeaderView::default());
         record.payload = payload;
@@ -189,7 +192,7 @@ fn bytes_that_are_no_event_at_all() {
 }
 
 #[test]
-fn nesting_is_bounded_even_where_it_would_be_skipped() {
+fn nesting_is_limited_in_skipped_fields_too() {
     let deep = |depth: usize| {
         let nest = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         format!(r#"{{"id":"o","user_id":"u","total":1,"timestamp":"2026-10-06T17:00:00Z","extra":{nest}}}"#)
@@ -221,7 +224,7 @@ fn amounts_are_exact_or_refused() {
 }
 
 #[test]
-fn ids_are_parsed_not_repaired() {
+fn invalid_ids_are_refused() {
     let line = samples!("s4.ndjson").trim_end();
     for id in ["", " order-001", "order 001", &"x".repeat(65), "o\\u0000"] {
         let refused = reason(&line.replace("order-001", id));
@@ -273,7 +276,7 @@ fn unknown_versions_are_not_guessed() {
 }
 
 #[test]
-fn keys_must_fit_the_payload() {
+fn keys_must_match_the_payload() {
     let line = samples!("cloudevents.ndjson").lines().nth(2).unwrap();
     let with_key = |key| decode(&record(key, line.as_bytes(), HeaderView::default()));
     assert!(with_key(Some("order-123")).is_ok());
@@ -282,7 +285,7 @@ fn keys_must_fit_the_payload() {
     let s1 = samples!("s1.ndjson").lines().nth(2).unwrap();
     let s1_key = |key| decode(&record(Some(key), s1.as_bytes(), HeaderView::default()));
     assert!(s1_key("c3d41111-1111-4a53-9a53-0b7f7a5d1e01").is_ok(), "S1 may key by payment");
-    assert_eq!(s1_key("somebody-else").unwrap_err().reason(), "key-mismatch");
+    assert_eq!(s1_key("another-key").unwrap_err().reason(), "key-mismatch");
     let s0 =
         samples!("s0.ndjson").lines().nth(3).unwrap().replace(r#""key":"SKU-1a2b3c4d""#, r#""key":"SKU-2""#);
     assert_eq!(reason(&s0), "key-mismatch", "S0 carries its key inside as well");
@@ -315,26 +318,26 @@ fn any_event() -> impl Strategy<Value = Event> {
         let price = Amount::from_units(units).unwrap();
         match kind {
             0 => Event::UserCreated(UserCreated {
-                user_id: id::UserId::parse(&a).unwrap(),
+                user_id: UserId::parse(&a).unwrap(),
                 email: Text::parse_address("a@b").unwrap(),
                 name: Text::parse(&text).unwrap(),
             }),
             1 => Event::OrderPlaced(OrderPlaced {
-                order_id: id::OrderId::parse(&a).unwrap(),
-                user_id: id::UserId::parse(&b).unwrap(),
+                order_id: OrderId::parse(&a).unwrap(),
+                user_id: UserId::parse(&b).unwrap(),
                 amount: price,
                 currency: Currency::USD,
                 status: OrderStatus::PLACED,
                 placed_at: at,
                 items: vec![OrderItem {
-                    sku: id::Sku::parse(&b).unwrap(),
+                    sku: Sku::parse(&b).unwrap(),
                     quantity: delta.abs().max(1),
                     unit_price: price,
                 }],
             }),
             2 => Event::PaymentSettled(PaymentSettled {
-                payment_id: id::PaymentId::parse(&b).unwrap(),
-                order_id: id::OrderId::parse(&a).unwrap(),
+                payment_id: PaymentId::parse(&b).unwrap(),
+                order_id: OrderId::parse(&a).unwrap(),
                 amount: price,
                 currency: Currency::USD,
                 method: Some(Text::parse(&text).unwrap()),
@@ -342,7 +345,7 @@ fn any_event() -> impl Strategy<Value = Event> {
                 settled_at: at,
             }),
             _ => Event::InventoryAdjusted(InventoryAdjusted {
-                sku: id::Sku::parse(&a).unwrap(),
+                sku: Sku::parse(&a).unwrap(),
                 delta,
                 reason: None,
                 reported_quantity: Some(units),
@@ -353,7 +356,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(event in any_event()) {
+    fn an_encoded_event_decodes_to_itself(event in any_event()) {
         let envelope = Envelope::new(event, Timestamp::now(), Some(Text::parse("c-1").unwrap()));
         let written = envelope.to_record();
         let key = std::str::from_utf8(written.key.as_deref().unwrap()).unwrap();
@@ -361,7 +364,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), headers in proptest::collection::vec(any::<u8>(), 0..60)) {
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), headers in proptest::collection::vec(any::<u8>(), 0..60)) {
         let mut record = record(Some("k"), &bytes, HeaderView::default());
         record.headers = HeaderView::from_bytes(&headers);
         prop_assert!(decode(&record).is_err());

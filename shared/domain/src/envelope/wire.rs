@@ -1,4 +1,4 @@
-//! What the wire shapes have in common: borrowed strings, required fields, fields parsed into our types.
+//! Field parsers that the formats and the commands share: borrowed strings, required and optional fields.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::ops::Deref;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::DecodeError;
+use super::error::DecodeError;
 use crate::amount::Amount;
 use crate::event::{Event, EventType, InventoryAdjusted, ORDER_ITEMS_MAX, OrderItem, OrderPlaced};
 use crate::event::{PaymentSettled, PaymentStatus, QUANTITY_MAX, UserCreated};
@@ -40,7 +40,7 @@ impl Deref for Str<'_> {
     }
 }
 
-/// Reads JSON; the error says whether the text is no JSON or the JSON is not of this shape.
+/// Reads JSON. The error distinguishes invalid JSON from JSON with other fields.
 pub(super) fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, DecodeError> {
     serde_json::from_str(text).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => DecodeError::InvalidType(error),
@@ -48,20 +48,20 @@ pub(super) fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Deco
     })
 }
 
-/// The value of a field that must be there.
+/// The value of a required field.
 ///
 /// # Errors
-/// [`DecodeError::MissingField`] when it is not.
+/// [`DecodeError::MissingField`].
 pub fn required<T>(field: &'static str, value: Option<T>) -> Result<T, DecodeError> {
     value.ok_or(DecodeError::MissingField(field))
 }
 
-/// The error for a field that holds what it may not.
+/// The error for a field with an invalid value.
 pub fn invalid(field: &'static str, problem: impl fmt::Display) -> DecodeError {
     DecodeError::InvalidField { field, problem: problem.to_string() }
 }
 
-/// A required text field, parsed. An empty text is as good as none.
+/// A required text field, parsed. An empty text is treated as absent.
 ///
 /// # Errors
 /// [`DecodeError::MissingField`] or [`DecodeError::InvalidField`].
@@ -74,7 +74,7 @@ pub fn parsed<T, E: fmt::Display>(
     parse(text).map_err(|error| invalid(field, error))
 }
 
-/// An optional text field, parsed when it is there.
+/// An optional text field, parsed if it is present. An empty text is treated as absent.
 ///
 /// # Errors
 /// [`DecodeError::InvalidField`].
@@ -89,7 +89,7 @@ pub fn optional<T, E: fmt::Display>(
     }
 }
 
-/// An optional text that is informative only.
+/// An optional text field of at most `MAX` characters.
 pub(super) fn optional_text<const MAX: usize>(
     field: &'static str,
     value: Option<&Str<'_>>,
@@ -97,7 +97,7 @@ pub(super) fn optional_text<const MAX: usize>(
     optional(field, value, Text::parse)
 }
 
-/// A required amount, read from the digits as they stand in the payload.
+/// A required amount, read from the digits in the payload and never through a float.
 ///
 /// # Errors
 /// [`DecodeError::MissingField`] or [`DecodeError::InvalidField`].
@@ -114,7 +114,7 @@ pub fn time(field: &'static str, value: Option<&Str<'_>>) -> Result<Timestamp, D
     parsed(field, value, Timestamp::parse)
 }
 
-/// A time that defaults to another.
+/// An optional time with a default.
 ///
 /// # Errors
 /// [`DecodeError::InvalidField`].
@@ -126,7 +126,7 @@ pub fn time_or(
     Ok(optional(field, value, Timestamp::parse)?.unwrap_or(default))
 }
 
-/// A currency that defaults to USD.
+/// An optional currency; USD by default.
 ///
 /// # Errors
 /// [`DecodeError::InvalidField`].
@@ -134,7 +134,7 @@ pub fn currency(value: Option<&Str<'_>>) -> Result<Currency, DecodeError> {
     Ok(optional("currency", value, Currency::parse)?.unwrap_or(Currency::USD))
 }
 
-/// How a payment ended, in the words of any shape.
+/// A payment status, in the words of any format.
 ///
 /// # Errors
 /// [`DecodeError::MissingField`] or [`DecodeError::InvalidField`].
@@ -144,7 +144,7 @@ pub fn payment_status(value: Option<&Str<'_>>) -> Result<PaymentStatus, DecodeEr
     })
 }
 
-/// A whole number that may be neither too small nor too large.
+/// A required integer within a range.
 ///
 /// # Errors
 /// [`DecodeError::MissingField`] or [`DecodeError::InvalidField`].
@@ -157,7 +157,7 @@ pub fn whole(
     if range.contains(&number) {
         return Ok(number);
     }
-    Err(invalid(field, format_args!("must lie between {} and {}", range.start(), range.end())))
+    Err(invalid(field, format_args!("must be between {} and {}", range.start(), range.end())))
 }
 
 /// A change of stock.
@@ -168,7 +168,7 @@ pub fn delta(field: &'static str, value: Option<i64>) -> Result<i64, DecodeError
     whole(field, value, -QUANTITY_MAX..=QUANTITY_MAX)
 }
 
-/// An item of an order as the canonical form, S1 (`price`) and commands write it.
+/// An item of an order, as in the canonical form, in the flat camelCase format (which says `price`) and in commands.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Item<'a> {
@@ -189,10 +189,10 @@ impl Item<'_> {
     }
 }
 
-/// The items of an order: none when the field is absent.
+/// The items of an order; empty when the field is absent.
 ///
 /// # Errors
-/// [`DecodeError::InvalidField`] for too many items or a wrong one.
+/// [`DecodeError`] for too many items or an invalid one.
 pub fn items(items: Option<&[Item<'_>]>) -> Result<Vec<OrderItem>, DecodeError> {
     let items = items.unwrap_or_default();
     if items.len() > ORDER_ITEMS_MAX {
@@ -204,55 +204,40 @@ pub fn items(items: Option<&[Item<'_>]>) -> Result<Vec<OrderItem>, DecodeError> 
     items.iter().map(Item::parse).collect()
 }
 
-/// The fields of all four events in camelCase: the data of a CloudEvent, the payload of S0, the body of a command.
+/// The fields of all four event types in camelCase: `data` of a CloudEvent, `payload` of the payload envelope, the
+/// body of a command.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fields<'a> {
-    /// An id, see [`UserCreated`] and [`OrderPlaced`].
     #[serde(borrow)]
     pub user_id: Option<Str<'a>>,
-    /// See [`UserCreated`].
     #[serde(borrow)]
     pub email: Option<Str<'a>>,
-    /// See [`UserCreated`].
     #[serde(borrow)]
     pub name: Option<Str<'a>>,
-    /// An id, see [`OrderPlaced`] and [`PaymentSettled`].
     #[serde(borrow)]
     pub order_id: Option<Str<'a>>,
-    /// An id, see [`PaymentSettled`].
     #[serde(borrow)]
     pub payment_id: Option<Str<'a>>,
-    /// Of an order or a payment.
     #[serde(borrow)]
     pub amount: Option<&'a RawValue>,
-    /// Of an order or a payment; USD by default.
     #[serde(borrow)]
     pub currency: Option<Str<'a>>,
-    /// Of an order or a payment.
     #[serde(borrow)]
     pub status: Option<Str<'a>>,
-    /// Of an order.
     #[serde(borrow)]
     pub placed_at: Option<Str<'a>>,
-    /// Of a payment.
     #[serde(borrow)]
     pub settled_at: Option<Str<'a>>,
-    /// Of a payment.
     #[serde(borrow)]
     pub method: Option<Str<'a>>,
-    /// Of an order.
     #[serde(borrow)]
     pub items: Option<Vec<Item<'a>>>,
-    /// An id, see [`InventoryAdjusted`].
     #[serde(borrow)]
     pub sku: Option<Str<'a>>,
-    /// Of an adjustment.
     pub delta: Option<i64>,
-    /// Of an adjustment.
     #[serde(borrow)]
     pub reason: Option<Str<'a>>,
-    /// Of an adjustment.
     pub reported_quantity: Option<i64>,
 }
 
@@ -312,7 +297,7 @@ impl Fields<'_> {
     }
 }
 
-/// The status of an order: PLACED when nothing is said.
+/// The status of an order; PLACED by default.
 ///
 /// # Errors
 /// [`DecodeError::InvalidField`].
@@ -328,12 +313,8 @@ pub fn id<T: ParseId>(field: &'static str, value: Option<&Str<'_>>) -> Result<T,
     parsed(field, value, T::parse_id)
 }
 
-/// The newtypes of [`crate::id`].
+/// The newtypes of [`crate::id`], for [`id`].
 pub trait ParseId: Sized {
-    /// See `parse` of the newtype.
-    ///
-    /// # Errors
-    /// [`InvalidId`].
     fn parse_id(text: &str) -> Result<Self, InvalidId>;
 }
 

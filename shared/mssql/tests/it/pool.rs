@@ -1,11 +1,11 @@
-//! The pool beside a scripted peer: connections that broke while nobody looked are nobody's matter.
+//! The pool with a scripted peer: connections that broke while they were idle are not handed out.
 
 use millrace_mssql::{MssqlError, MssqlUrl, Pool};
 use millrace_testkit::tds::{Kind, Reply, Request, TdsPeer};
 
 const READ: &str = millrace_platform::sql!("mssql/schema/version.sql");
 
-fn one(_: &Request) -> Vec<Reply> {
+fn version_1(_: &Request) -> Vec<Reply> {
     vec![Reply::rows([("version", Kind::Int)], [vec![1.into()]])]
 }
 
@@ -28,8 +28,8 @@ async fn warm(peer: &TdsPeer) -> Pool {
 }
 
 #[tokio::test]
-async fn readers_do_not_see_that_the_server_was_restarted() {
-    let peer = TdsPeer::start(one);
+async fn reads_survive_a_restart_of_the_server() {
+    let peer = TdsPeer::start(version_1);
     let pool = warm(&peer).await;
     peer.stop();
     peer.restart();
@@ -39,23 +39,23 @@ async fn readers_do_not_see_that_the_server_was_restarted() {
 }
 
 #[tokio::test]
-async fn who_writes_is_told_that_the_connection_broke_and_the_next_gets_a_new_one() {
-    let peer = TdsPeer::start(one);
+async fn a_query_on_a_broken_connection_fails_and_the_next_gets_a_new_one() {
+    let peer = TdsPeer::start(version_1);
     let pool = warm(&peer).await;
     peer.stop();
     peer.restart();
     let broken = pool.query(READ, Vec::new()).await.unwrap_err();
     assert!(matches!(broken, MssqlError::Broken(_)), "{broken}");
     for _ in 0..8 {
-        // Each of the other connections that were idle has broken as well, and none of them is handed out.
+        // The other idle connections are broken too, and none of them is handed out.
         pool.query(READ, Vec::new()).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_reader_is_told_of_a_server_that_breaks_every_connection() {
+async fn a_read_fails_if_the_server_breaks_every_connection() {
     let peer = TdsPeer::start(|_| vec![Reply::Close]);
     let broken = pool(&peer).read(READ, Vec::new()).await.unwrap_err();
     assert!(matches!(broken, MssqlError::Broken(_)), "{broken}");
-    assert_eq!(peer.connections(), 2, "one try, and one more on a new connection");
+    assert_eq!(peer.connections(), 2, "one attempt, and one retry on a new connection");
 }

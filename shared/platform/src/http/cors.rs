@@ -1,4 +1,4 @@
-//! Which foreign pages may ask, by setting; none when nothing is set.
+//! CORS for the origins of the setting `CORS_ORIGINS`.
 
 use axum::Router;
 use axum::http::{HeaderName, Method, header};
@@ -6,7 +6,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::config::CorsOrigins;
 
-/// How long a browser may remember what it may ask, in seconds.
+/// How long a browser caches the result of a preflight request.
 const MAX_AGE: std::time::Duration = std::time::Duration::from_secs(3_600);
 
 pub(super) fn allow(router: Router, origins: &CorsOrigins) -> Router {

@@ -1,5 +1,4 @@
-//! What every answer has, whatever route gave it: an id, headers that keep browsers careful, a line in the metrics,
-//! and a problem instead of a panic.
+//! The outermost middleware: request ids, security headers, metrics, and a problem document for a panic.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,12 +15,12 @@ use crate::problem::Problem;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
-/// Longest id that is taken from a client.
+/// Maximum length of an id that a client sends.
 const ID_BYTES_MAX: usize = 128;
-/// What has no page may load nothing and may not be framed.
-const NO_PAGE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+/// The policy of responses that are not pages.
+const NO_CONTENT_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
-/// What the edge of a service needs. Shared by all requests.
+/// The state of the middleware, shared by all requests.
 #[derive(Debug)]
 pub(super) struct Edge {
     metrics: HttpMetrics,
@@ -34,50 +33,50 @@ impl Edge {
     }
 }
 
-/// The outermost layer.
-pub(super) async fn pass(State(edge): State<std::sync::Arc<Edge>>, request: Request, next: Next) -> Response {
-    let request_id = given_id(request.headers(), &REQUEST_ID).unwrap_or_else(|| edge.ids.next());
-    let correlation_id = given_id(request.headers(), &CORRELATION_ID);
-    let mut seen = Seen::begin(&edge.metrics, &request);
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    let mut response = answer.unwrap_or_else(|_| Problem::internal().into_response());
-    if seen.method == Method::OPTIONS && response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        response = options();
+pub(super) async fn handle(
+    State(edge): State<std::sync::Arc<Edge>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let request_id = client_id(request.headers(), &REQUEST_ID).unwrap_or_else(|| edge.ids.next());
+    let correlation_id = client_id(request.headers(), &CORRELATION_ID);
+    let mut record = RequestRecord::begin(&edge.metrics, &request);
+    let result = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response = result.unwrap_or_else(|_| Problem::internal().into_response());
+    if record.method == Method::OPTIONS && response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        // The router adds the header `Allow`, which it has for a route without a handler for OPTIONS.
+        response = StatusCode::NO_CONTENT.into_response();
     }
     if response.status().is_server_error() {
-        tracing::warn!(requestId = ?request_id, route = seen.route(), status = response.status().as_u16(), "answered");
+        tracing::warn!(
+            target: "millrace::platform", requestId = ?request_id, route = record.route(), status = response.status().as_u16(), "request failed");
     }
-    seen.status = Some(response.status());
+    record.status = Some(response.status());
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id);
     if let Some(id) = correlation_id {
         headers.entry(CORRELATION_ID).or_insert(id);
     }
-    dressed(response)
+    with_security_headers(response)
 }
 
-/// The headers that keep browsers careful, where the route has not set its own.
-pub(super) fn dressed(mut response: Response) -> Response {
+/// Adds the security headers that the route has not set itself.
+pub(super) fn with_security_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(NO_PAGE);
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(NO_CONTENT_POLICY);
     response
 }
 
-/// A route tells its methods to whoever asks. The router adds the header Allow to what has none.
-fn options() -> Response {
-    StatusCode::NO_CONTENT.into_response()
-}
-
-/// An id that the client gave, when it is one: short, visible ASCII.
-fn given_id(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
+/// The id in a request header, if it is short and visible ASCII.
+fn client_id(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
     let plain = |value: &&HeaderValue| {
         (1..=ID_BYTES_MAX).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
     };
     headers.get(name).filter(plain).cloned()
 }
 
-/// Ids that no two processes and no two requests share: random at start, counted from there.
+/// Creates unique request ids: a random part for each process, and a counter.
 #[derive(Debug)]
 struct RequestIds {
     process: String,
@@ -95,17 +94,17 @@ impl RequestIds {
     }
 }
 
-/// One request for the metrics. Counted when it is dropped, so that clients who hang up are counted as well.
-struct Seen<'a> {
+/// Records a request in the metrics when it is dropped, so that requests of clients that disconnect are counted too.
+struct RequestRecord<'a> {
     metrics: &'a HttpMetrics,
     started: Instant,
     method: Method,
-    /// The route's pattern, not its path: a label must not grow with what clients ask for.
+    /// The pattern of the route. The path is not used as a label: it has unlimited values.
     path: Option<MatchedPath>,
     status: Option<StatusCode>,
 }
 
-impl<'a> Seen<'a> {
+impl<'a> RequestRecord<'a> {
     fn begin(metrics: &'a HttpMetrics, request: &Request) -> Self {
         let path = request.extensions().get::<MatchedPath>().cloned();
         Self { metrics, started: Instant::now(), method: request.method().clone(), path, status: None }
@@ -116,7 +115,7 @@ impl<'a> Seen<'a> {
     }
 }
 
-impl Drop for Seen<'_> {
+impl Drop for RequestRecord<'_> {
     fn drop(&mut self) {
         let status = self.status.as_ref().map_or("cancelled", StatusCode::as_str);
         let labels = [self.route(), method_label(&self.method), status];

@@ -1,4 +1,4 @@
-//! What a service's routes are, by OpenAPI 3.1: the document, a page that shows it, and what all routes have in common.
+//! OpenAPI 3.1: the document of a service, the page that shows it, and the descriptions that all services share.
 
 use std::collections::BTreeMap;
 
@@ -19,56 +19,67 @@ use utoipa::openapi::{
 };
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
-use super::page;
+use super::page::page;
 use crate::problem::Problem;
 
 const JSON: &str = "application/json";
 const PROBLEM_JSON: &str = "application/problem+json";
 const BEARER: &str = "bearer";
-const BEARER_WORDS: &str = "One of the tokens that this service was started with, if it was";
+const BEARER_DESCRIPTION: &str =
+    "A token that is configured for this service. Without a configured token no authentication is required.";
 
-/// A route that is described by hand, because no type of ours stands for what it takes and gives.
+/// The description of a route whose request and response have no Rust types to derive it from.
 #[derive(Clone)]
-pub struct Described {
-    /// Of the request.
+pub struct RouteDescription {
     pub method: HttpMethod,
-    /// As the router has it.
+    /// As in the router, with parameters in braces.
     pub path: &'static str,
-    /// Under which heading it stands.
+    /// The heading that lists the route.
     pub tag: &'static str,
-    /// What it is for, in a line.
     pub summary: &'static str,
-    /// Parameters of the query, none of them required.
+    /// Names of the query parameters. All are optional.
     pub query: &'static [&'static str],
-    /// Media type and JSON schema of the body that it takes.
-    pub takes: Option<(&'static str, Value)>,
-    /// Status and media type of what it gives.
-    pub gives: (u16, &'static str),
+    /// Media type and JSON schema of the request body.
+    pub request: Option<(&'static str, Value)>,
+    /// Status and media type of a successful response.
+    pub response: (u16, &'static str),
 }
 
-impl Described {
-    /// A `GET` that gives 200.
+impl RouteDescription {
+    /// A `GET` route that responds with 200.
     pub fn get(path: &'static str, tag: &'static str, media: &'static str, summary: &'static str) -> Self {
-        Self { method: HttpMethod::Get, path, tag, summary, query: &[], takes: None, gives: (200, media) }
+        Self {
+            method: HttpMethod::Get,
+            path,
+            tag,
+            summary,
+            query: &[],
+            request: None,
+            response: (200, media),
+        }
     }
 
-    /// Another method that takes no body and gives 200 and JSON.
-    pub fn bare(method: HttpMethod, path: &'static str, tag: &'static str, summary: &'static str) -> Self {
+    /// A route without a request body that responds with 200 and JSON.
+    pub fn without_body(
+        method: HttpMethod,
+        path: &'static str,
+        tag: &'static str,
+        summary: &'static str,
+    ) -> Self {
         Self { method, ..Self::get(path, tag, JSON, summary) }
     }
 
-    /// With these parameters of the query.
     #[must_use]
     pub fn query(self, query: &'static [&'static str]) -> Self {
         Self { query, ..self }
     }
 
-    /// A `POST` of JSON of that schema.
+    /// A `POST` route with a JSON body of that schema.
     pub fn post(
         path: &'static str,
         tag: &'static str,
-        takes: Value,
-        gives: u16,
+        request: Value,
+        status: u16,
         summary: &'static str,
     ) -> Self {
         Self {
@@ -77,57 +88,60 @@ impl Described {
             tag,
             summary,
             query: &[],
-            takes: Some((JSON, takes)),
-            gives: (gives, JSON),
+            request: Some((JSON, request)),
+            response: (status, JSON),
         }
     }
 }
 
-/// An empty document with what every service has: its problem, `/health`, `/ready`, `/metrics`, and the document itself.
-/// `home` is the media type of what stands at `/`.
+/// A document with the routes and schemas of every service. `home` is the media type of `/`.
 pub fn document(title: &str, home: &'static str) -> OpenApi {
     let license = env!("CARGO_PKG_LICENSE");
     let license = LicenseBuilder::new().name(license).identifier(Some(license)).build();
     let info =
         InfoBuilder::new().title(title).version(env!("CARGO_PKG_VERSION")).license(Some(license)).build();
-    // A token is needed only where one is set.
+    // The empty requirement makes the token optional: a service without a configured token requires none.
     let security = [SecurityRequirement::default(), SecurityRequirement::new(BEARER, [""; 0])];
     let mut document =
         OpenApiBuilder::new().info(info).servers(Some([Server::new("/")])).security(Some(security)).build();
     let components = document.components.get_or_insert_default();
-    let bearer = Http::builder().scheme(HttpAuthScheme::Bearer).description(Some(BEARER_WORDS)).build();
+    let bearer = Http::builder().scheme(HttpAuthScheme::Bearer).description(Some(BEARER_DESCRIPTION)).build();
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
     components.schemas.insert(Problem::name().into_owned(), Problem::schema());
     let common = [
-        Described::get("/", "service", home, "What is here, for a person"),
-        Described::get("/health", "service", JSON, "The process is up"),
-        Described::get("/ready", "service", JSON, "What it depends on can be reached; 503 says what cannot"),
-        Described::get("/metrics", "service", "text/plain", "Metrics for Prometheus"),
-        Described::get("/openapi.json", "service", JSON, "This document"),
-        Described::get("/docs", "service", "text/html", "This document as a page"),
+        RouteDescription::get("/", "service", home, "Overview of the service"),
+        RouteDescription::get("/health", "service", JSON, "Whether the process runs"),
+        RouteDescription::get(
+            "/ready",
+            "service",
+            JSON,
+            "Whether the service can do its work; 503 with the reasons if not",
+        ),
+        RouteDescription::get("/metrics", "service", "text/plain", "Metrics in the Prometheus text format"),
+        RouteDescription::get("/openapi.json", "service", JSON, "This document"),
+        RouteDescription::get("/docs", "service", "text/html", "This document as an HTML page"),
     ];
     describe(&mut document, common);
     document
 }
 
-/// Adds routes to a document.
-pub fn describe(document: &mut OpenApi, routes: impl IntoIterator<Item = Described>) {
+pub fn describe(document: &mut OpenApi, routes: impl IntoIterator<Item = RouteDescription>) {
     for route in routes {
-        let (status, media) = route.gives;
-        let given =
-            ResponseBuilder::new().description("It went well").content(media, ContentBuilder::new().build());
+        let (status, media) = route.response;
+        let success =
+            ResponseBuilder::new().description("Success").content(media, ContentBuilder::new().build());
         let mut operation = OperationBuilder::new()
             .tag(route.tag)
             .operation_id(Some(operation_id(&route)))
             .summary(Some(route.summary))
-            .response(status.to_string(), given)
-            .response("4XX", problem_response("The request cannot be accepted"))
-            .response("5XX", problem_response("The service cannot answer now, or something broke"));
+            .response(status.to_string(), success)
+            .response("4XX", problem_response("The request is invalid"))
+            .response("5XX", problem_response("The service is unavailable, or failed unexpectedly"));
         for parameter in parameters(&route) {
             operation = operation.parameter(parameter);
         }
-        if let Some((media, schema)) = route.takes {
-            let schema: Schema = serde_json::from_value(schema).expect("schemas in the code are schemas");
+        if let Some((media, schema)) = route.request {
+            let schema: Schema = serde_json::from_value(schema).expect("schemas in the code are valid");
             let content = ContentBuilder::new().schema(Some(schema)).build();
             let body = RequestBodyBuilder::new().content(media, content).required(Some(Required::True));
             operation = operation.request_body(Some(body.build()));
@@ -136,8 +150,8 @@ pub fn describe(document: &mut OpenApi, routes: impl IntoIterator<Item = Describ
     }
 }
 
-/// A name that generated code can call it by: `get_api_v1_dlq_messages_id`.
-fn operation_id(route: &Described) -> String {
+/// A name for generated clients, for example `get_api_v1_dlq_messages_id`.
+fn operation_id(route: &RouteDescription) -> String {
     let method = match route.method {
         HttpMethod::Post => "post",
         HttpMethod::Delete => "delete",
@@ -147,8 +161,8 @@ fn operation_id(route: &Described) -> String {
     words.fold(method.to_owned(), |id, word| id + "_" + word)
 }
 
-/// Those that stand in the path in braces, and those of the query; all of them text.
-fn parameters(route: &Described) -> impl Iterator<Item = Parameter> {
+/// The parameters in the path (in braces) and in the query, all of them strings.
+fn parameters(route: &RouteDescription) -> impl Iterator<Item = Parameter> {
     let text = || Schema::from(ObjectBuilder::new().schema_type(Type::String).build());
     let parameter = move |name, place, required| {
         let parameter = ParameterBuilder::new().name(name).parameter_in(place).required(required);
@@ -163,26 +177,26 @@ fn parameters(route: &Described) -> impl Iterator<Item = Parameter> {
 /// `/openapi.json` and `/docs`.
 ///
 /// # Panics
-/// When the document cannot be written as JSON, which a test would show.
+/// When the document cannot be serialised, which a test would detect.
 pub fn routes(document: &OpenApi) -> Router {
-    let json = Bytes::from(document.to_json().expect("a document is strings and maps"));
+    let json = Bytes::from(document.to_json().expect("a document always serialises"));
     Router::new()
         .route("/openapi.json", get(async move || ([(header::CONTENT_TYPE, JSON)], json.clone())))
         .route("/docs", get(async || page(include_str!("docs.html"))))
 }
 
-/// How a read can fail, whatever it reads.
+/// The problem responses that every documented route can give.
 #[derive(Debug)]
-pub struct Refusals;
+pub struct CommonProblems;
 
-impl IntoResponses for Refusals {
+impl IntoResponses for CommonProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         [
-            ("400", "A header says nothing sensible"),
-            ("401", "A token is needed"),
-            ("404", "There is no such thing, or it has not arrived yet"),
-            ("422", "A parameter is unknown or out of its range"),
-            ("503", "The read model is away, or what was written is not projected yet: see Retry-After"),
+            ("400", "The request is not well-formed"),
+            ("401", "The token is missing or wrong"),
+            ("404", "Not found, or not projected yet"),
+            ("422", "A value is unknown or invalid"),
+            ("503", "A dependency is unavailable, or the write of the consistency token is not projected yet; see Retry-After"),
         ]
         .map(|(status, description)| (status.to_owned(), RefOr::T(problem_response(description))))
         .into()
@@ -197,7 +211,7 @@ fn problem_response(description: &str) -> Response {
         .build()
 }
 
-/// Every path of a document with its methods, as a router has them.
+/// The paths of a document with their methods.
 pub fn paths(document: &OpenApi) -> impl Iterator<Item = (&str, Vec<&'static str>)> {
     document.paths.paths.iter().map(|(path, item)| (path.as_str(), methods(item)))
 }

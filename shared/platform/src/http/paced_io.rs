@@ -1,8 +1,8 @@
-//! A connection whose client has to keep a pace: the head of a request, the silence between two and the taking of an
-//! answer all have an end.
+//! A connection with time-outs for the client: for the head of a request, for the idle time between two requests, and
+//! for reading a response.
 //!
-//! hyper bounds the head alone, with a timer made and dropped for every request. Here a connection has one timer for
-//! reading, which is looked at only when it rings: a request that comes in one piece touches no timer at all.
+//! hyper has a time-out for the head only, and creates a timer for each request. Here each connection has one timer for
+//! reading, whose deadline is checked only when it fires: a request that arrives in one piece never touches a timer.
 
 use std::future::Future;
 use std::io::{Error, ErrorKind, IoSlice, Result};
@@ -19,150 +19,153 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::config::Limits;
 
-/// A client that takes this many bytes within the time-out for writing is not slow.
+/// A client that reads this many bytes within the write time-out is fast enough.
 pub(super) const PACE_BYTES: usize = 64 * 1024;
 
-/// Whose turn it is on a connection, told by the one who answers requests to the one who reads bytes.
+/// Whether the client or the server is to act next. The service updates it, and [`PacedIo`] applies the time-outs.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct ConnectionState {
     accepted: Instant,
-    /// Milliseconds after that at which the last answer was done.
+    /// End of the last response, in milliseconds after `accepted`.
     ended_ms: AtomicU64,
     requests: AtomicU64,
-    answering: AtomicBool,
+    responding: AtomicBool,
     upgraded: AtomicBool,
 }
 
-impl Turn {
+impl ConnectionState {
     pub(super) fn new() -> Self {
         Self {
             accepted: Instant::now(),
             ended_ms: AtomicU64::new(0),
             requests: AtomicU64::new(0),
-            answering: AtomicBool::new(false),
+            responding: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
         }
     }
 
-    /// A request's head is there.
-    pub(super) fn begin(&self) {
-        self.answering.store(true, Ordering::Relaxed);
+    /// The head of a request has arrived.
+    pub(super) fn begin_response(&self) {
+        self.responding.store(true, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Its answer has been handed over whole.
-    pub(super) fn end(&self) {
+    /// The response was written completely, or its connection failed.
+    pub(super) fn end_response(&self) {
         let ended = u64::try_from(self.accepted.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.ended_ms.store(ended, Ordering::Relaxed);
-        self.answering.store(false, Ordering::Relaxed);
+        self.responding.store(false, Ordering::Relaxed);
     }
 
-    fn ended(&self) -> Instant {
+    fn response_ended(&self) -> Instant {
         self.accepted + Duration::from_millis(self.ended_ms.load(Ordering::Relaxed))
     }
 
-    /// From now on another protocol is spoken, which has its own rules for silence.
+    /// The connection has switched to another protocol, which has its own time-outs.
     pub(super) fn upgrade(&self) {
         self.upgraded.store(true, Ordering::Relaxed);
     }
 }
 
-/// See the module.
 pub(super) struct PacedIo<T> {
     io: T,
-    turn: Arc<Turn>,
-    /// Requests seen when `since` was set.
+    state: Arc<ConnectionState>,
+    /// The number of requests when `waiting_since` was set.
     requests: u64,
-    /// When the client began to be waited for.
-    since: Option<Instant>,
-    /// Whether a head has begun, so that not silence but its end is waited for.
-    head: bool,
-    reading: Pin<Box<Sleep>>,
-    writing: Option<Pin<Box<Sleep>>>,
-    /// Bytes taken since the timer for writing was set.
-    taken: usize,
+    /// When the server began to wait for the client.
+    waiting_since: Option<Instant>,
+    /// Whether a part of a head has arrived. If so, the header time-out applies instead of the idle time-out.
+    in_head: bool,
+    read_timer: Pin<Box<Sleep>>,
+    write_timer: Option<Pin<Box<Sleep>>>,
+    /// Bytes written since `write_timer` was set.
+    written: usize,
     header: Duration,
     idle: Duration,
     write: Duration,
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// Given back with the connection, even when another protocol has taken it over.
-    _place: OwnedSemaphorePermit,
+    abort: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Released with the connection, also when it has switched to another protocol.
+    _permit: OwnedSemaphorePermit,
 }
 
 impl<T> PacedIo<T> {
     pub(super) fn new(
         io: T,
-        turn: Arc<Turn>,
+        state: Arc<ConnectionState>,
         limits: &Limits,
-        cut: WaitForCancellationFutureOwned,
-        place: OwnedSemaphorePermit,
+        abort: WaitForCancellationFutureOwned,
+        permit: OwnedSemaphorePermit,
     ) -> Self {
         Self {
             io,
-            turn,
+            state,
             requests: 0,
-            // The first head is due at once: who connects has something to say.
-            since: Some(Instant::now()),
-            head: true,
-            reading: Box::pin(sleep(limits.header)),
-            writing: None,
-            taken: 0,
+            // The header time-out applies from the start: a client connects in order to send a request.
+            waiting_since: Some(Instant::now()),
+            in_head: true,
+            read_timer: Box::pin(sleep(limits.header)),
+            write_timer: None,
+            written: 0,
             header: limits.header,
             idle: limits.idle,
             write: limits.write,
-            cut: Box::pin(cut),
-            _place: place,
+            abort: Box::pin(abort),
+            _permit: permit,
         }
     }
 
-    /// Nothing has come. Is that all right?
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if self.turn.upgraded.load(Ordering::Relaxed) {
-            return self.cut.as_mut().poll(cx).map(|()| Err(ErrorKind::ConnectionAborted.into()));
+    /// Called when no bytes have arrived: checks the time-out for reading.
+    fn poll_read_timeout(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.state.upgraded.load(Ordering::Relaxed) {
+            return self.abort.as_mut().poll(cx).map(|()| Err(ErrorKind::ConnectionAborted.into()));
         }
-        // While it works on an answer, hyper looks for bytes once, and then waits to be woken: so the timer has to be
-        // set even though nothing is due.
-        let due = !self.turn.answering.load(Ordering::Relaxed);
-        let since = if due { *self.since.get_or_insert_with(|| self.turn.ended()) } else { Instant::now() };
-        let deadline = since + if self.head { self.header } else { self.idle };
-        if self.reading.deadline() > deadline {
-            self.reading.as_mut().reset(deadline);
+        // During a response the client does not have to send anything, but the timer must be armed all the same: hyper
+        // polls for bytes only once and then waits to be woken.
+        let waiting = !self.state.responding.load(Ordering::Relaxed);
+        let since = if waiting {
+            *self.waiting_since.get_or_insert_with(|| self.state.response_ended())
+        } else {
+            Instant::now()
+        };
+        let deadline = since + if self.in_head { self.header } else { self.idle };
+        if self.read_timer.deadline() > deadline {
+            self.read_timer.as_mut().reset(deadline);
         }
-        while self.reading.as_mut().poll(cx).is_ready() {
-            if due && Instant::now() >= deadline {
+        while self.read_timer.as_mut().poll(cx).is_ready() {
+            if waiting && Instant::now() >= deadline {
                 return Poll::Ready(Err(too_slow()));
             }
-            self.reading.as_mut().reset(deadline);
+            self.read_timer.as_mut().reset(deadline);
         }
         Poll::Pending
     }
 
     fn note_request(&mut self) {
-        let requests = self.turn.requests.load(Ordering::Relaxed);
+        let requests = self.state.requests.load(Ordering::Relaxed);
         if requests != self.requests {
-            (self.requests, self.since, self.head) = (requests, None, false);
+            (self.requests, self.waiting_since, self.in_head) = (requests, None, false);
         }
     }
 
     fn note_bytes(&mut self) {
-        if !self.head && !self.turn.answering.load(Ordering::Relaxed) {
-            (self.since, self.head) = (Some(Instant::now()), true);
+        if !self.in_head && !self.state.responding.load(Ordering::Relaxed) {
+            (self.waiting_since, self.in_head) = (Some(Instant::now()), true);
         }
     }
 
-    /// The client takes nothing more for now. For how long?
-    fn poll_blocked<R>(&mut self, cx: &mut Context<'_>) -> Poll<Result<R>> {
-        let writing = self.writing.get_or_insert_with(|| Box::pin(sleep(self.write)));
-        writing.as_mut().poll(cx).map(|()| Err(too_slow()))
+    /// Called when no bytes can be written: checks the time-out for writing.
+    fn poll_write_timeout<R>(&mut self, cx: &mut Context<'_>) -> Poll<Result<R>> {
+        let timer = self.write_timer.get_or_insert_with(|| Box::pin(sleep(self.write)));
+        timer.as_mut().poll(cx).map(|()| Err(too_slow()))
     }
 
-    fn written(&mut self, cx: &mut Context<'_>, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
-        match written {
-            Poll::Pending => self.poll_blocked(cx),
-            Poll::Ready(Ok(bytes)) if self.writing.is_some() => {
-                self.taken += bytes;
-                if self.taken >= PACE_BYTES {
-                    (self.writing, self.taken) = (None, 0);
+    fn after_write(&mut self, cx: &mut Context<'_>, result: Poll<Result<usize>>) -> Poll<Result<usize>> {
+        match result {
+            Poll::Pending => self.poll_write_timeout(cx),
+            Poll::Ready(Ok(bytes)) if self.write_timer.is_some() => {
+                self.written += bytes;
+                if self.written >= PACE_BYTES {
+                    (self.write_timer, self.written) = (None, 0);
                 }
                 Poll::Ready(Ok(bytes))
             }
@@ -181,7 +184,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for PacedIo<T> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         if read.is_pending() {
-            return self.poll_silence(cx);
+            return self.poll_read_timeout(cx);
         }
         if buf.filled().len() > before {
             self.note_bytes();
@@ -193,7 +196,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for PacedIo<T> {
 impl<T: AsyncWrite + Unpin> AsyncWrite for PacedIo<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.written(cx, written)
+        self.after_write(cx, written)
     }
 
     fn poll_write_vectored(
@@ -202,7 +205,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for PacedIo<T> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        self.written(cx, written)
+        self.after_write(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -212,15 +215,15 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for PacedIo<T> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
         if flushed.is_pending() {
-            return self.poll_blocked(cx);
+            return self.poll_write_timeout(cx);
         }
-        (self.writing, self.taken) = (None, 0);
+        (self.write_timer, self.written) = (None, 0);
         flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         match Pin::new(&mut self.io).poll_shutdown(cx) {
-            Poll::Pending => self.poll_blocked(cx),
+            Poll::Pending => self.poll_write_timeout(cx),
             ready => ready,
         }
     }

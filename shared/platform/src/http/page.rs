@@ -1,4 +1,4 @@
-//! HTML pages of our own: they run what they contain and ask this server, nothing else.
+//! HTML pages with a content security policy: a page runs its own scripts only and sends requests to this server only.
 
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -6,10 +6,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
-/// What no page of ours may do: be framed, send forms elsewhere, change what its links are relative to.
-const CLOSED: &str = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Directives of every page: no framing, no forms, no `<base>`.
+const COMMON_POLICY: &str = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A page that contains all it needs: only the very scripts and styles that stand in it are run.
+/// A self-contained page: its policy has the hashes of the inline scripts and styles, and allows no others.
 pub fn page(html: &'static str) -> Response {
     let policy = format!(
         "default-src 'none'; img-src data:; connect-src 'self'; script-src{}; style-src{}",
@@ -19,9 +19,10 @@ pub fn page(html: &'static str) -> Response {
     page_with_policy(html, &policy)
 }
 
-/// A page with a content security policy of its own.
+/// A page with the given content security policy and the common directives.
 pub fn page_with_policy(html: &'static str, policy: &str) -> Response {
-    let policy = HeaderValue::try_from(format!("{policy}; {CLOSED}")).expect("policies and hashes are ASCII");
+    let policy =
+        HeaderValue::try_from(format!("{policy}; {COMMON_POLICY}")).expect("policies and hashes are ASCII");
     let headers: [(HeaderName, HeaderValue); 3] = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CONTENT_SECURITY_POLICY, policy),
@@ -30,7 +31,7 @@ pub fn page_with_policy(html: &'static str, policy: &str) -> Response {
     (headers, html).into_response()
 }
 
-/// `'sha256-…'` for each inline element of that name; `'none'` when there is none.
+/// `'sha256-…'` for each inline element with that name; `'none'` if there is none.
 fn hashes(html: &str, element: &str) -> String {
     let (open, close) = (format!("<{element}>"), format!("</{element}>"));
     let contents = html.split(&open).skip(1).filter_map(|rest| rest.split_once(&close));
@@ -45,10 +46,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_may_run_what_stands_in_it_and_nothing_else() {
+    fn a_page_can_run_its_inline_scripts_only() {
         let response = page("<style>b{}</style><p>x</p><script>alert('Hello, world.');</script>");
         let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
-        // The example of the specification of content security policies.
+        // The hash is from the example in the specification of content security policies.
         assert!(
             policy.contains("script-src 'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng='"),
             "{policy}"

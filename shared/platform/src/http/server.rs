@@ -1,4 +1,4 @@
-//! Serving connections: so many and no more, each under the time-outs of its port, until shutdown and a deadline.
+//! The HTTP server: limits on connections and requests, time-outs, and a graceful shutdown with a deadline.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -26,79 +26,77 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::config::{CorsOrigins, HttpConfig, Limits};
-use super::paced_io::{PacedIo, Turn};
-use super::tls::Tls;
+use super::paced_io::{ConnectionState, PacedIo};
+use super::tls::{Tls, TlsError};
 use super::{cors, edge, timed_body};
 use crate::problem::Problem;
 
-/// How long connections may go on after the signal to stop. Shorter than [`crate::shutdown::DEADLINE`].
-const DRAIN: Duration = Duration::from_secs(3);
-/// Bytes of a request's head, at most: a Consistency-Token of a thousand partitions fits.
+/// How long a graceful shutdown waits for connections. Shorter than [`crate::shutdown::DEADLINE`].
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// Maximum size of a request's head. A consistency token of a thousand partitions fits.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// Headers of a request, at most.
+/// Maximum number of headers of a request.
 const HEADERS_MAX: usize = 64;
-/// Connections that are told at the same time that there are too many; beyond that they are closed without a word.
-const REFUSED_MAX: usize = 64;
-/// How long the answer to a refused connection may take to be read.
-const REFUSED_WAIT: Duration = Duration::from_secs(1);
-/// How long nothing is accepted after the system had nothing left for a connection (file descriptors, say).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-const REFUSAL: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 142\r\n\r\n{\"type\":\"/problems/overloaded\",\"title\":\"There is too much to do\",\"status\":503,\"detail\":\"too many connections are open; try again in a second\"}";
+/// Connections that can receive [`REFUSAL`] at the same time. Further ones are closed without a response.
+const REFUSALS_MAX: usize = 64;
+/// How long a client can take to read [`REFUSAL`].
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+/// Delay after a failed accept, for example because there are no file descriptors left.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
+const REFUSAL: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 133\r\n\r\n{\"type\":\"/problems/overloaded\",\"title\":\"Service unavailable\",\"status\":503,\"detail\":\"too many open connections; retry after a second\"}";
 
-/// How a port serves.
+/// The configuration of a server for one port.
 #[derive(Debug, Clone, Default)]
-pub struct Serving {
+pub struct HttpServer {
     limits: Limits,
     cors: CorsOrigins,
     tls: Option<Tls>,
 }
 
-impl Serving {
-    /// By settings.
-    ///
+impl HttpServer {
     /// # Errors
-    /// A certificate or key that cannot be used.
-    pub fn new(config: &HttpConfig) -> Result<Self, super::tls::TlsError> {
+    /// [`TlsError`] for an invalid certificate or key.
+    pub fn new(config: &HttpConfig) -> Result<Self, TlsError> {
         Ok(Self { limits: config.limits(), cors: config.cors_origins.clone(), tls: Tls::new(config)? })
     }
 
-    /// Without TLS, for no foreign page, under these limits.
-    pub fn limited(limits: Limits) -> Self {
+    /// With these limits, without TLS and CORS.
+    pub fn with_limits(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
     }
 
-    /// With this setting of which foreign pages may ask.
+    /// Allows requests from pages of these origins.
     #[must_use]
-    pub fn for_origins(mut self, origins: CorsOrigins) -> Self {
+    pub fn with_origins(mut self, origins: CorsOrigins) -> Self {
         self.cors = origins;
         self
     }
 
-    /// The same without TLS and for no foreign page: for a port that only machines know.
+    /// The same limits without TLS and CORS, for a port that browsers do not use.
     #[must_use]
     pub fn plain(&self) -> Self {
         Self { limits: self.limits.clone(), cors: CorsOrigins::None, tls: None }
     }
 
-    /// `https` or `http`
+    /// `https` or `http`.
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// Serves until `stop`; then idle connections are closed at once and the others after their answer, or when the
-    /// deadline has passed. WebSockets and streams are told to end; see [`Stopping`].
+    /// Serves until `stop` is cancelled. Then closes idle connections at once, the others after their response or after
+    /// a deadline. WebSockets and event streams end through [`ShutdownToken`].
     pub async fn run(self, listener: TcpListener, router: Router, stop: CancellationToken) {
-        let places = Arc::new(Semaphore::new(self.limits.connections_max as usize));
-        let all = self.limits.connections_max;
-        let cut = CancellationToken::new();
+        let permits = Arc::new(Semaphore::new(self.limits.connections_max as usize));
+        let permits_max = self.limits.connections_max;
+        let abort = CancellationToken::new();
         let port = Arc::new(Port {
             router: cors::allow(router, &self.cors).with_state(()),
-            at_work: AtomicU32::new(0),
-            refusing: Arc::new(Semaphore::new(REFUSED_MAX)),
+            in_flight: AtomicU32::new(0),
+            refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             limits: self.limits,
             tls: self.tls,
             stop: stop.clone(),
-            cut: cut.clone(),
+            abort: abort.clone(),
         });
         loop {
             let accepted = tokio::select! {
@@ -107,23 +105,23 @@ impl Serving {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => port.clone().take(stream, peer, &places),
+                Ok((stream, peer)) => port.clone().accept(stream, peer, &permits),
                 Err(error) => after_failed_accept(&error).await,
             }
         }
         drop(listener);
-        // Whoever holds every place knows that no connection is left.
-        if timeout(DRAIN, places.acquire_many(all)).await.is_err() {
-            tracing::warn!("connections are still busy; they are cut");
-            cut.cancel();
+        // Each connection holds a permit, so all of them are available once no connection is left.
+        if timeout(DRAIN_TIMEOUT, permits.acquire_many(permits_max)).await.is_err() {
+            tracing::warn!(target: "millrace::platform", "aborting connections that are still busy");
+            abort.cancel();
         }
     }
 }
 
-/// Told to the handler of a request whose answer has no end of its own, because another protocol or a stream of events
-/// is asked for: it has to end with the process.
+/// Request extension for WebSockets and event streams. They have no end of their own, so their handlers must end them when
+/// the token is cancelled.
 #[derive(Debug, Clone)]
-pub struct Stopping(pub CancellationToken);
+pub struct ShutdownToken(pub CancellationToken);
 
 fn is_endless(headers: &HeaderMap) -> bool {
     let accepted = headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok());
@@ -131,76 +129,78 @@ fn is_endless(headers: &HeaderMap) -> bool {
         || accepted.is_some_and(|accepted| accepted.contains("text/event-stream"))
 }
 
-/// A client that was gone before it was accepted is nobody's concern; anything else is, and may last.
 async fn after_failed_accept(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    // The client disconnected before it was accepted.
     if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
         return;
     }
-    tracing::error!("a connection cannot be accepted: {error}");
-    tokio::time::sleep(ACCEPT_PAUSE).await;
+    // Other errors can last, so a delay keeps this from being a busy loop.
+    tracing::error!(target: "millrace::platform", "failed to accept a connection: {error}");
+    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
 }
 
-/// What all connections of a port share.
+/// The state that all connections of a port share.
 struct Port {
     router: Router,
     limits: Limits,
     tls: Option<Tls>,
-    /// Requests worked on.
-    at_work: AtomicU32,
-    refusing: Arc<Semaphore>,
+    /// The number of requests in progress.
+    in_flight: AtomicU32,
+    refusals: Arc<Semaphore>,
     stop: CancellationToken,
-    cut: CancellationToken,
+    abort: CancellationToken,
 }
 
 impl Port {
-    fn take(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, places: &Arc<Semaphore>) {
-        let Ok(place) = places.clone().try_acquire_owned() else {
+    fn accept(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, permits: &Arc<Semaphore>) {
+        let Ok(permit) = permits.clone().try_acquire_owned() else {
             self.refuse(stream);
             return;
         };
-        // Answers are written whole; waiting for more to send with them only delays them.
-        let _only_slower = stream.set_nodelay(true);
+        // Responses are written completely, so waiting for more bytes would only delay them. Without it they are slower.
+        let _slower_without = stream.set_nodelay(true);
         tokio::spawn(async move {
             let Some(tls) = &self.tls else {
-                return self.talk(stream, peer, place).await;
+                return self.serve(stream, peer, permit).await;
             };
             if let Ok(Ok(stream)) = timeout(self.limits.header, tls.accept(stream)).await {
-                self.talk(stream, peer, place).await;
+                self.serve(stream, peer, permit).await;
             }
         });
     }
 
-    /// One connection more than there may be. Behind TLS the answer would cost more than it is worth.
+    /// Responds to a connection beyond the limit with [`REFUSAL`].
     fn refuse(&self, mut stream: TcpStream) {
-        let Ok(permit) = self.refusing.clone().try_acquire_owned() else { return };
+        let Ok(permit) = self.refusals.clone().try_acquire_owned() else { return };
+        // A TLS handshake would take more work than the limit is meant to save.
         if self.tls.is_some() {
             return;
         }
-        let told = async move {
+        let respond = async move {
             stream.write_all(REFUSAL.as_bytes()).await?;
             stream.shutdown().await?;
-            // Closing while bytes lie unread would take the answer away from the client.
+            // Closing a socket with unread bytes resets the connection, and the client would lose the response.
             let mut unread = [0; 1024];
             while stream.read(&mut unread).await? > 0 {}
             drop(permit);
             io::Result::Ok(())
         };
-        tokio::spawn(timeout(REFUSED_WAIT, told));
+        tokio::spawn(timeout(REFUSAL_TIMEOUT, respond));
     }
 
-    async fn talk<T>(self: Arc<Self>, stream: T, peer: SocketAddr, place: OwnedSemaphorePermit)
+    async fn serve<T>(self: Arc<Self>, stream: T, peer: SocketAddr, permit: OwnedSemaphorePermit)
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let turn = Arc::new(Turn::new());
-        // Tokens of their own: every connection asks at every wake-up, and all would wait for one lock.
-        let (stop, cut) = (self.stop.child_token(), self.cut.child_token());
-        let io = PacedIo::new(stream, turn.clone(), &self.limits, cut.clone().cancelled_owned(), place);
+        let state = Arc::new(ConnectionState::new());
+        // Child tokens, because each connection checks its tokens at each wake-up and one token has one lock.
+        let (stop, abort) = (self.stop.child_token(), self.abort.child_token());
+        let io = PacedIo::new(stream, state.clone(), &self.limits, abort.clone().cancelled_owned(), permit);
         let service = service_fn(move |request| {
-            // At once: before it asks for the answer, hyper looks whether there are more bytes.
-            turn.begin();
-            self.clone().answer(request, peer, Ended(turn.clone()))
+            // Here and not in the future: hyper polls for more bytes before it polls the future.
+            state.begin_response();
+            self.clone().respond(request, peer, ResponseGuard(state.clone()))
         });
         let mut protocol = http1::Builder::new();
         protocol
@@ -211,7 +211,7 @@ impl Port {
             .max_headers(HEADERS_MAX);
         let connection = protocol.serve_connection(TokioIo::new(io), service).with_upgrades();
         let mut connection = pin!(connection);
-        // How a connection ends is the client's business: hung up, too slow, not HTTP.
+        // The result is ignored: a connection ends with an error when the client disconnects, is too slow or does not send HTTP.
         tokio::select! {
             biased;
             _ended = connection.as_mut() => return,
@@ -220,45 +220,46 @@ impl Port {
         tokio::select! {
             biased;
             _ended = connection => {}
-            () = cut.cancelled() => {}
+            () = abort.cancelled() => {}
         }
     }
 
-    async fn answer(
+    async fn respond(
         self: Arc<Self>,
         request: Request<Incoming>,
         peer: SocketAddr,
-        ended: Ended,
-    ) -> Result<Response<Answer>, Infallible> {
-        let Some(_work) = self.admit(request.uri().path()) else {
-            return Ok(Answer::of(edge::dressed(overloaded()), ended));
+        guard: ResponseGuard,
+    ) -> Result<Response<GuardedBody>, Infallible> {
+        let Some(_in_flight) = self.admit(request.uri().path()) else {
+            return Ok(GuardedBody::wrap(edge::with_security_headers(overloaded()), guard));
         };
         let mut request = request.map(|body| timed_body::timed(body, self.limits.body));
         request.extensions_mut().insert(ConnectInfo(peer));
         if is_endless(request.headers()) {
-            request.extensions_mut().insert(Stopping(self.stop.clone()));
+            request.extensions_mut().insert(ShutdownToken(self.stop.clone()));
         }
         let response = timeout(self.limits.request, self.router.clone().call(request)).await;
-        let response = response.unwrap_or_else(|_| Ok(edge::dressed(took_too_long())))?;
+        let response = response.unwrap_or_else(|_| Ok(edge::with_security_headers(timed_out())))?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            ended.0.upgrade();
+            guard.0.upgrade();
         }
-        Ok(Answer::of(response, ended))
+        Ok(GuardedBody::wrap(response, guard))
     }
 
-    /// Room for one more request, unless there is too much to do. Who asks how we are is always answered.
-    fn admit(&self, path: &str) -> Option<Work<'_>> {
-        let work = Work(&self.at_work);
-        let before = self.at_work.fetch_add(1, Ordering::Relaxed);
-        let room = before < self.limits.requests_max || matches!(path, "/health" | "/metrics");
-        room.then_some(work)
+    /// Counts a request, or returns `None` beyond the limit.
+    fn admit(&self, path: &str) -> Option<InFlight<'_>> {
+        let request = InFlight(&self.in_flight);
+        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
+        // A probe must not fail because the server is busy.
+        let admitted = before < self.limits.requests_max || matches!(path, "/health" | "/metrics");
+        admitted.then_some(request)
     }
 }
 
-/// A request that is worked on.
-struct Work<'a>(&'a AtomicU32);
+/// A request in progress. Dropping it ends the count.
+struct InFlight<'a>(&'a AtomicU32);
 
-impl Drop for Work<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -271,35 +272,35 @@ fn overloaded() -> Response<Body> {
         .into_response()
 }
 
-fn took_too_long() -> Response<Body> {
+fn timed_out() -> Response<Body> {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout")
         .detail("the request timed out and may still complete; retry with the same ids")
         .retry_after(1)
         .into_response()
 }
 
-/// Gives the turn back to the client when it is dropped.
-struct Ended(Arc<Turn>);
+/// Marks the end of the response when it is dropped.
+struct ResponseGuard(Arc<ConnectionState>);
 
-impl Drop for Ended {
+impl Drop for ResponseGuard {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.end_response();
     }
 }
 
-/// The body of an answer, which ends the turn when it has been handed over or given up.
-struct Answer {
+/// A response body that is dropped, with its guard, when it was written or its connection failed.
+struct GuardedBody {
     body: Body,
-    _ended: Ended,
+    _guard: ResponseGuard,
 }
 
-impl Answer {
-    fn of(response: Response<Body>, ended: Ended) -> Response<Self> {
-        response.map(|body| Self { body, _ended: ended })
+impl GuardedBody {
+    fn wrap(response: Response<Body>, guard: ResponseGuard) -> Response<Self> {
+        response.map(|body| Self { body, _guard: guard })
     }
 }
 
-impl HttpBody for Answer {
+impl HttpBody for GuardedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -324,7 +325,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_refusal_is_as_long_as_it_says() {
+    fn the_content_length_of_the_refusal_is_right() {
         let (head, body) = REFUSAL.split_once("\r\n\r\n").unwrap();
         assert!(
             head.contains(&format!("content-length: {}\r\n", body.len()))

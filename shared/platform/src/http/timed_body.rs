@@ -1,4 +1,4 @@
-//! The body of a request with a deadline: a client that sends it byte by byte is told so and cut.
+//! A request body with a deadline, so that a client cannot keep a handler busy by sending slowly.
 
 use std::error::Error;
 use std::future::Future;
@@ -10,7 +10,6 @@ use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-/// The body did not arrive in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the body did not arrive within {} ms", .0.as_millis())]
 pub(super) struct BodyTimeout(Duration);
@@ -21,7 +20,7 @@ struct TimedBody {
     deadline: Pin<Box<Sleep>>,
 }
 
-/// The body, if there is one, under the deadline.
+/// Adds the deadline to a body that is not empty.
 pub(super) fn timed(body: Incoming, limit: Duration) -> Body {
     if body.is_end_stream() {
         return Body::empty();
@@ -37,7 +36,7 @@ impl HttpBody for TimedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        // The deadline first: bytes that keep coming must not hide that it has passed.
+        // The deadline is checked first. Otherwise a body that always has the next byte ready would never time out.
         if self.deadline.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Some(Err(BodyTimeout(self.limit).into())));
         }

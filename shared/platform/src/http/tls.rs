@@ -1,4 +1,4 @@
-//! TLS by rustls, when a certificate is given.
+//! TLS with rustls, if a certificate is configured.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,25 +12,22 @@ use tokio_rustls::server::TlsStream;
 
 use super::config::HttpConfig;
 
-/// A certificate or key that cannot be used. One line that names the setting, never what stands in the file.
+/// The message has one line and names the setting. It never contains a part of the file.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// Not there, or not PEM.
+    /// The file is missing or not PEM.
     #[error("{setting}: {}: {source}", .path.display())]
     File {
-        /// TLS_CERT or TLS_KEY.
+        /// `TLS_CERT` or `TLS_KEY`.
         setting: &'static str,
-        /// The file.
         path: PathBuf,
-        /// Why.
         source: pem::Error,
     },
-    /// They do not belong together, or are of a kind that is not spoken.
+    /// The key does not match the certificate, or rustls does not support them.
     #[error("TLS_CERT and TLS_KEY: {0}")]
     Pair(rustls::Error),
 }
 
-/// How connections are secured. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Tls(TlsAcceptor);
 
@@ -41,7 +38,7 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// None when no certificate is set.
+    /// `None` when no certificate is configured.
     pub(super) fn new(config: &HttpConfig) -> Result<Option<Self>, TlsError> {
         let (Some(cert), Some(key)) = (&config.tls_cert, &config.tls_key) else {
             return Ok(None);
@@ -50,7 +47,7 @@ impl Tls {
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(|source| file("TLS_CERT", cert, source))?;
         let key = PrivateKeyDer::from_pem_file(key).map_err(|source| file("TLS_KEY", key, source))?;
-        // Named here, because nothing else in the process may decide which one it is.
+        // Explicit, because the default provider is process-wide state that another library could set.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

@@ -1,22 +1,22 @@
-//! A server under test, and clients that send bytes as they please.
+//! A server under test, and clients that send arbitrary bytes.
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use millrace_platform::http::Serving;
+use millrace_platform::http::HttpServer;
 use millrace_platform::http::config::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Far beyond what anything takes, on a machine that does other things as well.
+/// Far longer than any step takes, even on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(2);
 
-/// Limits that nothing in a test reaches; each test lowers the one it is about.
+/// Limits that no test reaches. Each test lowers the limit that it is about.
 pub(crate) fn wide() -> Limits {
     Limits {
         header: DEADLINE,
@@ -29,7 +29,7 @@ pub(crate) fn wide() -> Limits {
     }
 }
 
-/// A router served on a free port, until it is stopped or dropped.
+/// A router on a free port. Dropping it stops the server.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) stop: CancellationToken,
@@ -37,7 +37,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(serving: Serving, router: Router) -> Self {
+    pub(crate) async fn start(serving: HttpServer, router: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -56,7 +56,7 @@ impl Server {
         rest(&mut stream).await
     }
 
-    /// `GET`, on a connection of its own.
+    /// Sends a `GET` request on a new connection.
     pub(crate) async fn get(&self, path: &str, headers: &str) -> String {
         self.ask(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n")).await
     }
@@ -68,14 +68,14 @@ impl Drop for Server {
     }
 }
 
-/// What has not been read yet, until the other side closes. A reset after the answer is an end like any other.
+/// Reads until the server closes or resets the connection.
 pub(crate) async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let _reset = in_time("the connection is closed", stream.read_to_end(&mut bytes)).await;
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Reads one answer that has a content-length and leaves the connection open.
+/// Reads one response with a content-length and leaves the connection open.
 pub(crate) async fn answer(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     loop {
@@ -86,18 +86,18 @@ pub(crate) async fn answer(stream: &mut TcpStream) -> String {
                 return text;
             }
         }
-        let read = in_time("an answer is there", stream.read_buf(&mut bytes)).await.unwrap();
+        let read = in_time("a response has arrived", stream.read_buf(&mut bytes)).await.unwrap();
         assert!(read > 0, "closed after {text:?}");
     }
 }
 
-/// Sends a byte at a time until the server has had enough; returns what it said.
+/// Sends byte by byte until the server closes the connection. Returns the response.
 pub(crate) async fn drip(stream: &mut TcpStream, bytes: impl Iterator<Item = u8>) -> String {
     let (mut reading, mut writing) = stream.split();
-    let said = async {
-        let mut said = Vec::new();
-        let _reset = reading.read_to_end(&mut said).await;
-        String::from_utf8_lossy(&said).into_owned()
+    let response = async {
+        let mut bytes = Vec::new();
+        let _reset = reading.read_to_end(&mut bytes).await;
+        String::from_utf8_lossy(&bytes).into_owned()
     };
     let dripping = async {
         for byte in bytes {
@@ -108,27 +108,27 @@ pub(crate) async fn drip(stream: &mut TcpStream, bytes: impl Iterator<Item = u8>
         }
         std::future::pending::<()>().await;
     };
-    let cut = async {
-        tokio::select! { said = said => said, () = dripping => unreachable!("it never ends") }
+    let closed = async {
+        tokio::select! { response = response => response, () = dripping => unreachable!("it never ends") }
     };
-    in_time("the slow client is cut", cut).await
+    in_time("the slow client is disconnected", closed).await
 }
 
-/// Waits for something that must happen; its deadline only ends a broken test.
+/// Waits for a future that must complete. The deadline only ends a failing test.
 pub(crate) async fn in_time<T>(what: &str, happens: impl Future<Output = T>) -> T {
-    tokio::time::timeout(DEADLINE, happens).await.unwrap_or_else(|_| panic!("waited in vain until {what}"))
+    tokio::time::timeout(DEADLINE, happens).await.unwrap_or_else(|_| panic!("timed out waiting until {what}"))
 }
 
 /// Polls until a condition holds.
 pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < DEADLINE, "waited in vain until {what}");
+        assert!(started.elapsed() < DEADLINE, "timed out waiting until {what}");
         tokio::time::sleep(POLL).await;
     }
 }
 
-/// Status, and body as JSON, of a problem.
+/// Checks status, media type and type of a problem document.
 #[track_caller]
 pub(crate) fn assert_problem(answer: &str, status: u16, kind: &str) {
     assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");

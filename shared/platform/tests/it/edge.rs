@@ -1,15 +1,15 @@
-//! What every answer has: an id, careful headers, a compressed body for who wants one, a problem instead of a panic.
+//! Tests of the middleware of every port: request ids, security headers, compression, CORS, problem documents.
 
 use axum::Router;
 use axum::routing::get;
 use millrace_platform::http::config::CorsOrigins;
-use millrace_platform::http::{Serving, finish};
+use millrace_platform::http::{HttpServer, with_common_routes};
 use millrace_platform::metrics::{HttpMetrics, MetricsRegistry};
 
 use crate::client::{Server, assert_problem, wide};
 
 async fn broken() {
-    panic!("as a bug would");
+    panic!("a bug");
 }
 
 async fn server(origins: &str) -> (Server, MetricsRegistry) {
@@ -21,33 +21,32 @@ async fn server(origins: &str) -> (Server, MetricsRegistry) {
         .route("/broken", get(broken))
         .route("/things/{id}", get(async || "a thing"));
     let origins: CorsOrigins = origins.parse().unwrap();
-    let serving = Serving::limited(wide()).for_origins(origins);
-    (Server::start(serving, finish(router, &registry, &http)).await, registry)
+    let serving = HttpServer::with_limits(wide()).with_origins(origins);
+    (Server::start(serving, with_common_routes(router, &registry, &http)).await, registry)
 }
 
-/// The value of a header.
 fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
     let head = answer.split("\r\n\r\n").next().unwrap();
     head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
 #[tokio::test]
-async fn ids_are_made_or_taken_over() {
+async fn request_ids_are_created_or_echoed() {
     let (server, _) = server("").await;
     let [first, second] = [server.get("/", "").await, server.get("/", "").await];
-    let made = header(&first, "x-request-id").unwrap();
-    assert!(made.len() > 16);
-    assert_ne!(Some(made), header(&second, "x-request-id"));
+    let created = header(&first, "x-request-id").unwrap();
+    assert!(created.len() > 16);
+    assert_ne!(Some(created), header(&second, "x-request-id"));
     assert_eq!(header(&first, "x-correlation-id"), None);
-    let given = server.get("/", "X-Request-Id: r-1\r\nX-Correlation-ID: c-1\r\n").await;
-    assert_eq!(header(&given, "x-request-id"), Some("r-1"));
-    assert_eq!(header(&given, "x-correlation-id"), Some("c-1"));
+    let echoed = server.get("/", "X-Request-Id: r-1\r\nX-Correlation-ID: c-1\r\n").await;
+    assert_eq!(header(&echoed, "x-request-id"), Some("r-1"));
+    assert_eq!(header(&echoed, "x-correlation-id"), Some("c-1"));
     let long = format!("X-Request-Id: {}\r\n", "r".repeat(1_000));
     assert!(header(&server.get("/", &long).await, "x-request-id").unwrap().len() < 100);
 }
 
 #[tokio::test]
-async fn browsers_are_told_to_be_careful() {
+async fn every_response_has_security_headers() {
     let (server, _) = server("").await;
     for path in ["/", "/nothing", "/broken", "/health"] {
         let answer = server.get(path, "").await;
@@ -57,7 +56,7 @@ async fn browsers_are_told_to_be_careful() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_is_a_problem() {
+async fn errors_are_problem_documents() {
     let (server, registry) = server("").await;
     assert_problem(&server.get("/broken", "").await, 500, "internal");
     assert_problem(&server.get("/nothing", "").await, 404, "not-found");
@@ -75,7 +74,7 @@ async fn what_goes_wrong_is_a_problem() {
 }
 
 #[tokio::test]
-async fn labels_do_not_grow_with_what_is_asked_for() {
+async fn the_number_of_labels_is_limited() {
     let (server, registry) = server("").await;
     for number in 0..50 {
         server.get(&format!("/nothing/{number}"), "").await;
@@ -88,7 +87,7 @@ async fn labels_do_not_grow_with_what_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_route_tells_its_methods() {
+async fn options_lists_the_methods_of_a_route() {
     let (server, _) = server("").await;
     let answer = server.ask("OPTIONS /things/1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
@@ -99,7 +98,7 @@ async fn a_route_tells_its_methods() {
 }
 
 #[tokio::test]
-async fn who_wants_it_gets_it_compressed() {
+async fn responses_are_compressed_on_request() {
     let (server, _) = server("").await;
     for (accepted, encoding) in [("br", Some("br")), ("gzip, br;q=0.5", Some("gzip")), ("identity", None)] {
         let answer = server.get("/long", &format!("accept-encoding: {accepted}\r\n")).await;
@@ -110,7 +109,7 @@ async fn who_wants_it_gets_it_compressed() {
     assert_eq!(header(&short, "content-encoding"), None);
 }
 
-/// What a browser asks before it sends JSON to another origin.
+/// Sends the preflight request of a browser.
 async fn preflight(server: &Server, origin: &str) -> String {
     let head = format!(
         "OPTIONS /things/1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\norigin: {origin}\r\naccess-control-request-method: GET\r\naccess-control-request-headers: consistency-token\r\n\r\n"
@@ -119,15 +118,15 @@ async fn preflight(server: &Server, origin: &str) -> String {
 }
 
 #[tokio::test]
-async fn foreign_pages_may_ask_only_when_they_are_allowed() {
+async fn only_configured_origins_are_allowed() {
     let (closed, _) = server("").await;
     let allowed = "access-control-allow-origin";
     assert_eq!(header(&closed.get("/", "origin: https://a.example\r\n").await, allowed), None);
     assert_eq!(header(&preflight(&closed, "https://a.example").await, allowed), None);
     let (open, _) = server("https://a.example").await;
-    let granted = preflight(&open, "https://a.example").await;
-    assert_eq!(header(&granted, allowed), Some("https://a.example"), "{granted}");
-    assert!(header(&granted, "access-control-allow-headers").unwrap().contains("consistency-token"));
+    let response = preflight(&open, "https://a.example").await;
+    assert_eq!(header(&response, allowed), Some("https://a.example"), "{response}");
+    assert!(header(&response, "access-control-allow-headers").unwrap().contains("consistency-token"));
     assert_eq!(
         header(&open.get("/", "origin: https://a.example\r\n").await, allowed),
         Some("https://a.example")

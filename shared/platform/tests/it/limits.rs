@@ -1,4 +1,4 @@
-//! What comes on top of the limits of a port is refused with a word; what is gone is forgotten.
+//! Requests beyond the limits of a port are refused with a problem document; disconnected clients release their places.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::routing::{get, post};
 use millrace_platform::http::config::Limits;
-use millrace_platform::http::{Serving, finish, read_body};
+use millrace_platform::http::{HttpServer, read_body, with_common_routes};
 use millrace_platform::metrics::{HttpMetrics, MetricsRegistry};
 use tokio::io::AsyncWriteExt;
 
@@ -16,8 +16,8 @@ use crate::client::{Server, answer, assert_problem, rest, until, wide};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 const STUCK: &[u8] = b"GET /stuck HTTP/1.1\r\nhost: x\r\n\r\n";
-/// Clients that hang up, and how many of them at the same time.
-const GONE: usize = 1_000;
+/// Clients that disconnect, and how many of them at the same time.
+const CLIENTS: usize = 1_000;
 const AT_ONCE: usize = 100;
 
 /// Requests that are inside a handler.
@@ -64,7 +64,11 @@ async fn server(limits: Limits) -> (Server, Inside, MetricsRegistry) {
         );
     let registry = MetricsRegistry::new();
     let http = HttpMetrics::register(&registry);
-    (Server::start(Serving::limited(limits), finish(router, &registry, &http)).await, inside, registry)
+    (
+        Server::start(HttpServer::with_limits(limits), with_common_routes(router, &registry, &http)).await,
+        inside,
+        registry,
+    )
 }
 
 #[tokio::test]
@@ -80,9 +84,9 @@ async fn one_connection_too_many() {
     assert_problem(&refused, 503, "overloaded");
     assert!(refused.contains("retry-after: 1\r\n"), "{refused}");
     first.write_all(GET).await.unwrap();
-    assert!(answer(&mut first).await.ends_with("answered"), "those who are in are served");
+    assert!(answer(&mut first).await.ends_with("answered"), "open connections are served");
     drop(second);
-    // The server learns of it when it is told by the system, not before.
+    // The server notices the disconnect at some later time.
     loop {
         if server.get("/", "").await.ends_with("answered") {
             break;
@@ -95,18 +99,18 @@ async fn one_request_too_many() {
     let (server, inside, _) = server(Limits { requests_max: 1, ..wide() }).await;
     let mut stuck = server.connect().await;
     stuck.write_all(STUCK).await.unwrap();
-    until("it is stuck", || inside.count() == 1).await;
+    until("the request is in its handler", || inside.count() == 1).await;
     let refused = server.get("/", "").await;
     assert_problem(&refused, 503, "overloaded");
     assert!(refused.contains("retry-after: 1\r\n"), "{refused}");
-    assert!(server.get("/health", "").await.contains("up"), "who asks how we are is answered");
+    assert!(server.get("/health", "").await.contains("up"), "probes are answered");
     drop(stuck);
-    until("it has gone", || inside.count() == 0).await;
+    until("the request is dropped", || inside.count() == 0).await;
     assert!(server.get("/", "").await.ends_with("answered"));
 }
 
 #[tokio::test]
-async fn an_answer_that_takes_too_long() {
+async fn a_response_that_takes_too_long() {
     let (server, inside, registry) = server(Limits { request: Duration::from_millis(50), ..wide() }).await;
     let late = server.get("/stuck", "").await;
     assert_problem(&late, 503, "timeout");
@@ -121,7 +125,7 @@ async fn an_answer_that_takes_too_long() {
 #[tokio::test]
 async fn a_head_that_is_too_large() {
     let (server, _, _) = server(wide()).await;
-    // What the client has not sent yet when it is refused may take the refusal with it.
+    // The server closes the connection before it has read everything, so the client may lose the response.
     let large = format!("x-large: {}\r\n", "a".repeat(100_000));
     let refused = server.get("/", &large).await;
     assert!(refused.is_empty() || refused.starts_with("HTTP/1.1 431 "), "{refused}");
@@ -131,10 +135,10 @@ async fn a_head_that_is_too_large() {
 }
 
 #[tokio::test]
-async fn a_thousand_clients_that_hang_up() {
+async fn a_thousand_clients_that_disconnect() {
     let (server, inside, _) = server(wide()).await;
     let half = b"POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nhalf a";
-    for wave in 0..GONE / AT_ONCE {
+    for wave in 0..CLIENTS / AT_ONCE {
         let mut clients = Vec::new();
         for number in 0..AT_ONCE {
             let mut client = server.connect().await;
@@ -142,10 +146,10 @@ async fn a_thousand_clients_that_hang_up() {
             client.write_all(request).await.unwrap();
             clients.push(client);
         }
-        until("all are inside", || inside.count() == AT_ONCE).await;
-        assert!(server.get("/", "").await.ends_with("answered"), "wave {wave}: others are served");
+        until("all are in a handler", || inside.count() == AT_ONCE).await;
+        assert!(server.get("/", "").await.ends_with("answered"), "wave {wave}: another client is served");
         drop(clients);
-        until("all are forgotten", || inside.count() == 0).await;
+        until("all are dropped", || inside.count() == 0).await;
     }
     let mut last = server.connect().await;
     last.write_all(b"not http at all\r\n\r\n").await.unwrap();

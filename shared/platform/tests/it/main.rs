@@ -1,4 +1,4 @@
-//! What both services' HTTP ports bear: clients that are slow, silent, too many or gone; and tables that are older.
+//! Tests of the HTTP server with slow, idle, too many and disconnecting clients, and of the SQLite migration.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers as well")]
 
 mod client;

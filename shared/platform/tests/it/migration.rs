@@ -1,9 +1,9 @@
-//! A read model that an older program has filled shows the same after it was brought up to date.
+//! A migrated read model has the same rows as before.
 
 use millrace_platform::sqlite::{READ_MODEL_SCHEMA, migrate};
 use rusqlite::Connection;
 
-/// In version 3, where orders and payments were two tables.
+/// Rows of version 3, in which orders and payments are two tables.
 const ROWS: &str = "
     INSERT INTO orders VALUES
         ('both', 'u', 19800, 'EUR', 'PLACED', 7, '[]', 8, 'e-1'),
@@ -25,7 +25,7 @@ fn shown(connection: &Connection) -> [Vec<Vec<rusqlite::types::Value>>; 2] {
 }
 
 #[test]
-fn orders_and_payments_become_one_row_and_look_the_same() {
+fn orders_and_payments_become_one_row_with_the_same_values() {
     let mut connection = Connection::open_in_memory().unwrap();
     migrate(&mut connection, &READ_MODEL_SCHEMA[..3]).unwrap();
     connection.execute_batch(ROWS).unwrap();

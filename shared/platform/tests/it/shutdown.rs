@@ -1,4 +1,4 @@
-//! Shutdown: what has begun is answered, what is idle or stuck does not keep the process.
+//! Shutdown: running requests are completed, idle and stuck connections do not delay the process.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use hyper_util::rt::TokioIo;
-use millrace_platform::http::{Serving, Stopping};
+use millrace_platform::http::{HttpServer, ShutdownToken};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
@@ -28,31 +28,31 @@ impl Gate {
     }
 }
 
-/// Says yes to any other protocol, and then nothing more, ever.
+/// Switches to another protocol and then only reads.
 async fn upgrade(mut request: Request) -> impl IntoResponse {
-    assert!(request.extensions().get::<Stopping>().is_some());
+    assert!(request.extensions().get::<ShutdownToken>().is_some());
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let mut io = TokioIo::new(upgraded.await.unwrap());
-        let _cut = tokio::io::copy(&mut io, &mut tokio::io::sink()).await;
+        let _aborted = tokio::io::copy(&mut io, &mut tokio::io::sink()).await;
     });
     (StatusCode::SWITCHING_PROTOCOLS, [(header::UPGRADE, "nothing"), (header::CONNECTION, "upgrade")])
 }
 
 #[tokio::test]
-async fn what_has_begun_is_answered_and_idle_connections_are_closed() {
+async fn running_requests_are_completed_and_idle_connections_closed() {
     let gate = Gate::default();
     let (inner, entered) = (gate.clone(), gate.entered.clone());
     let router = Router::new()
         .route("/", get(async || "answered"))
         .route("/gate", get(async move || inner.clone().pass().await));
-    let mut server = Server::start(Serving::limited(wide()), router).await;
+    let mut server = Server::start(HttpServer::with_limits(wide()), router).await;
     let mut idle = server.connect().await;
     idle.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     answer(&mut idle).await;
     let mut busy = server.connect().await;
     busy.write_all(b"GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    in_time("it is inside", entered.notified()).await;
+    in_time("the handler has started", entered.notified()).await;
     server.stop.cancel();
     assert_eq!(rest(&mut idle).await, "");
     gate.open.notify_one();
@@ -62,11 +62,11 @@ async fn what_has_begun_is_answered_and_idle_connections_are_closed() {
 }
 
 #[tokio::test]
-async fn what_is_stuck_is_cut_at_the_deadline() {
+async fn stuck_connections_are_aborted_at_the_deadline() {
     let router = Router::new()
         .route("/stuck", get(async || std::future::pending::<()>().await))
         .route("/upgrade", get(upgrade));
-    let mut server = Server::start(Serving::limited(wide()), router).await;
+    let mut server = Server::start(HttpServer::with_limits(wide()), router).await;
     let mut stuck = server.connect().await;
     stuck.write_all(b"GET /stuck HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let mut half = server.connect().await;

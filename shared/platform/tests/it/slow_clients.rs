@@ -1,4 +1,4 @@
-//! Slow and silent clients are cut by the time-out they have earned; others do not notice.
+//! Slow and idle clients are disconnected by the right time-out; other clients are not affected.
 
 use std::iter::repeat;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::routing::{get, post};
 use millrace_platform::http::config::Limits;
-use millrace_platform::http::{Serving, finish, read_body};
+use millrace_platform::http::{HttpServer, read_body, with_common_routes};
 use millrace_platform::metrics::{HttpMetrics, MetricsRegistry};
 use millrace_platform::problem::Problem;
 use tokio::io::AsyncWriteExt;
@@ -29,38 +29,38 @@ async fn server(limits: Limits) -> Server {
     let router = Router::new().route("/", get(async || "answered")).route("/body", post(length));
     let registry = MetricsRegistry::new();
     let http = HttpMetrics::register(&registry);
-    Server::start(Serving::limited(limits), finish(router, &registry, &http)).await
+    Server::start(HttpServer::with_limits(limits), with_common_routes(router, &registry, &http)).await
 }
 
 #[tokio::test]
-async fn a_head_that_comes_byte_by_byte() {
+async fn a_head_that_arrives_byte_by_byte() {
     let server = server(Limits { header: SHORT, ..wide() }).await;
     let mut slow = server.connect().await;
     let head = b"GET / HTTP/1.1\r\nhost: x\r\nx-slow: ".iter().copied();
-    let said = drip(&mut slow, head.chain(repeat(b'a'))).await;
-    assert_eq!(said, "");
+    let response = drip(&mut slow, head.chain(repeat(b'a'))).await;
+    assert_eq!(response, "");
     assert!(server.get("/", "").await.ends_with("answered"));
 }
 
 #[tokio::test]
-async fn a_second_head_that_comes_byte_by_byte() {
+async fn a_second_head_that_arrives_byte_by_byte() {
     let server = server(Limits { header: Duration::from_millis(500), ..wide() }).await;
     let mut slow = server.connect().await;
     slow.write_all(GET).await.unwrap();
     assert!(answer(&mut slow).await.ends_with("answered"));
-    let said = drip(&mut slow, b"GET / HTTP/1.1\r\nx: ".iter().copied().chain(repeat(b'a'))).await;
-    assert_eq!(said, "");
+    let response = drip(&mut slow, b"GET / HTTP/1.1\r\nx: ".iter().copied().chain(repeat(b'a'))).await;
+    assert_eq!(response, "");
 }
 
 #[tokio::test]
-async fn a_connection_that_never_says_anything() {
+async fn a_connection_without_a_request() {
     let server = server(Limits { header: SHORT, ..wide() }).await;
     let mut silent = server.connect().await;
     assert_eq!(rest(&mut silent).await, "");
 }
 
 #[tokio::test]
-async fn silence_between_requests_has_a_limit_of_its_own() {
+async fn idle_connections_have_their_own_time_out() {
     let server = server(Limits { idle: SHORT, ..wide() }).await;
     let mut idle = server.connect().await;
     idle.write_all(GET).await.unwrap();
@@ -68,12 +68,12 @@ async fn silence_between_requests_has_a_limit_of_its_own() {
 }
 
 #[tokio::test]
-async fn who_was_answered_may_be_silent_longer_than_a_head_may_take() {
+async fn the_header_time_out_does_not_apply_between_requests() {
     let server = server(Limits { header: SHORT, ..wide() }).await;
     let mut patient = server.connect().await;
     patient.write_all(GET).await.unwrap();
     assert!(answer(&mut patient).await.ends_with("answered"));
-    // Another connection, opened later, has been silent for too long by now: so the first has as well.
+    // A connection that was opened later has reached the header time-out, so the first one is past it too.
     let mut silent = server.connect().await;
     assert_eq!(rest(&mut silent).await, "");
     patient.write_all(GET).await.unwrap();
@@ -81,65 +81,65 @@ async fn who_was_answered_may_be_silent_longer_than_a_head_may_take() {
 }
 
 #[tokio::test]
-async fn a_body_that_comes_byte_by_byte() {
+async fn a_body_that_arrives_byte_by_byte() {
     let server = server(Limits { body: SHORT, ..wide() }).await;
     for framing in ["content-length: 100000", "transfer-encoding: chunked"] {
         let mut slow = server.connect().await;
         let head = format!("POST /body HTTP/1.1\r\nhost: x\r\n{framing}\r\n\r\n");
         slow.write_all(head.as_bytes()).await.unwrap();
-        let said = drip(&mut slow, b"1\r\na\r\n".iter().copied().cycle()).await;
-        assert_problem(&said, 408, "too-slow");
-        assert!(said.contains("connection: close\r\n"), "{said}");
+        let response = drip(&mut slow, b"1\r\na\r\n".iter().copied().cycle()).await;
+        assert_problem(&response, 408, "too-slow");
+        assert!(response.contains("connection: close\r\n"), "{response}");
     }
     let whole = "POST /body HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 3\r\n\r\nabc";
     assert!(server.ask(whole).await.ends_with('3'));
 }
 
-/// A body without an end that tells when it is dropped.
+/// An endless body that sets a flag when it is dropped.
 fn endless(dropped: Arc<AtomicBool>) -> Body {
-    struct Tells(Arc<AtomicBool>);
-    impl Drop for Tells {
+    struct SetOnDrop(Arc<AtomicBool>);
+    impl Drop for SetOnDrop {
         fn drop(&mut self) {
             self.0.store(true, Ordering::SeqCst);
         }
     }
-    let tells = Tells(dropped);
+    let guard = SetOnDrop(dropped);
     let chunk = Bytes::from(vec![b'x'; 64 * 1024]);
     Body::from_stream(futures_util::stream::poll_fn(move |_| {
-        let _kept = &tells;
+        let _kept = &guard;
         Poll::Ready(Some(Ok::<_, std::convert::Infallible>(chunk.clone())))
     }))
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_read() {
+async fn a_response_that_is_not_read() {
     let dropped = Arc::new(AtomicBool::new(false));
     let flag = dropped.clone();
     let router = Router::new()
         .route("/", get(async || "answered"))
         .route("/endless", get(async move || endless(flag.clone())));
-    let server = Server::start(Serving::limited(Limits { write: SHORT, ..wide() }), router).await;
+    let server = Server::start(HttpServer::with_limits(Limits { write: SHORT, ..wide() }), router).await;
     let mut slow = server.connect().await;
     slow.write_all(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    until("the answer is given up", || dropped.load(Ordering::SeqCst)).await;
+    until("the response is dropped", || dropped.load(Ordering::SeqCst)).await;
     assert!(server.get("/", "").await.ends_with("answered"));
 }
 
 #[tokio::test]
-async fn an_answer_that_is_read_byte_by_byte() {
+async fn a_response_that_is_read_byte_by_byte() {
     use tokio::io::AsyncReadExt;
     let dropped = Arc::new(AtomicBool::new(false));
     let flag = dropped.clone();
     let router = Router::new().route("/endless", get(async move || endless(flag.clone())));
-    let server = Server::start(Serving::limited(Limits { write: SHORT, ..wide() }), router).await;
+    let server = Server::start(HttpServer::with_limits(Limits { write: SHORT, ..wide() }), router).await;
     let mut slow = server.connect().await;
     slow.write_all(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let sip = async {
         let mut byte = [0];
         while !dropped.load(Ordering::SeqCst) {
-            let _cut = slow.read(&mut byte).await;
+            let _closed = slow.read(&mut byte).await;
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    crate::client::in_time("the answer is given up", sip).await;
+    crate::client::in_time("the response is dropped", sip).await;
 }

@@ -7,7 +7,7 @@ use axum::response::Response;
 use millrace_domain::event::Event;
 use millrace_domain::record::PAYLOAD_BYTES_MAX;
 use millrace_domain::{DecodeError, Envelope, Position};
-use millrace_platform::http::openapi::Refusals;
+use millrace_platform::http::openapi::CommonProblems;
 use millrace_platform::http::{JSON, expect_content_type, read_body};
 use millrace_platform::problem::Problem;
 use millrace_platform::telemetry::chain;
@@ -81,7 +81,7 @@ enum BatchResult<'a> {
 
 /// Create a user, or update one
 #[utoipa::path(post, path = "/api/v1/users", tag = "commands", request_body = CreateUser<'_>,
-    responses((status = 202, body = Accepted<'_>), Refusals))]
+    responses((status = 202, body = Accepted<'_>), CommonProblems))]
 pub(super) async fn user(
     State(commands): State<Arc<Commands>>,
     request: Request,
@@ -91,7 +91,7 @@ pub(super) async fn user(
 
 /// Place an order
 #[utoipa::path(post, path = "/api/v1/orders", tag = "commands", request_body = PlaceOrder<'_>,
-    responses((status = 202, body = Accepted<'_>), Refusals))]
+    responses((status = 202, body = Accepted<'_>), CommonProblems))]
 pub(super) async fn order(
     State(commands): State<Arc<Commands>>,
     request: Request,
@@ -101,7 +101,7 @@ pub(super) async fn order(
 
 /// Settle the payment of an order, or report that it failed
 #[utoipa::path(post, path = "/api/v1/payments", tag = "commands", request_body = SettlePayment<'_>,
-    responses((status = 202, body = Accepted<'_>), Refusals))]
+    responses((status = 202, body = Accepted<'_>), CommonProblems))]
 pub(super) async fn payment(
     State(commands): State<Arc<Commands>>,
     request: Request,
@@ -111,7 +111,7 @@ pub(super) async fn payment(
 
 /// Adjust the stock of a SKU
 #[utoipa::path(post, path = "/api/v1/inventory-adjustments", tag = "commands", request_body = AdjustInventory<'_>,
-    responses((status = 202, body = Accepted<'_>), Refusals))]
+    responses((status = 202, body = Accepted<'_>), CommonProblems))]
 pub(super) async fn inventory_adjustment(
     State(commands): State<Arc<Commands>>,
     request: Request,
@@ -121,7 +121,7 @@ pub(super) async fn inventory_adjustment(
 
 /// Place an order in the form of the oldest producers
 #[utoipa::path(post, path = "/order", tag = "commands", request_body = BareOrder,
-    responses((status = 202, body = Accepted<'_>), Refusals))]
+    responses((status = 202, body = Accepted<'_>), CommonProblems))]
 pub(super) async fn bare_order(
     State(commands): State<Arc<Commands>>,
     request: Request,
@@ -152,7 +152,7 @@ async fn single(
 
 /// Place 1 to 1000 orders, each with its own result
 #[utoipa::path(post, path = "/api/v1/orders/batch", tag = "commands", request_body = OrderBatch<'_>,
-    responses((status = 202, body = BatchAccepted<'_>), Refusals))]
+    responses((status = 202, body = BatchAccepted<'_>), CommonProblems))]
 pub(super) async fn order_batch(
     State(commands): State<Arc<Commands>>,
     request: Request,

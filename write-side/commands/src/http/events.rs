@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use millrace_domain::envelope::decode_payload;
 use millrace_domain::record::PAYLOAD_BYTES_MAX;
-use millrace_platform::http::openapi::Refusals;
+use millrace_platform::http::openapi::CommonProblems;
 use millrace_platform::http::{JSON, expect_content_type, media_type, read_body};
 use millrace_platform::problem::Problem;
 use millrace_platform::telemetry::chain;
@@ -45,7 +45,7 @@ struct LineError {
 /// becomes a dead letter, and the answer lists it. Only a line that is too long for the log is left out.
 #[utoipa::path(post, path = "/api/v1/events", tag = "commands",
     request_body(content((Object = "application/json"), (String = "application/x-ndjson"), (Object = "application/cloudevents+json"))),
-    responses((status = 202, body = Accepted<'_>), Refusals))]
+    responses((status = 202, body = Accepted<'_>), CommonProblems))]
 pub(super) async fn events(
     State(commands): State<Arc<Commands>>,
     request: Request,

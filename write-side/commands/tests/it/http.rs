@@ -18,7 +18,7 @@ use millrace_commands::metrics::CommandMetrics;
 use millrace_domain::{DecodeError, Envelope, Position};
 use millrace_event_log::EventLog;
 use millrace_event_log::embedded::EmbeddedLog;
-use millrace_platform::http::Serving;
+use millrace_platform::http::HttpServer;
 use millrace_platform::metrics::{HttpMetrics, MetricsRegistry};
 use millrace_testkit::http::{Answer, Client, JSON, NDJSON, position};
 use millrace_testkit::log_file::{LogFile, StoredRecord};
@@ -66,7 +66,7 @@ impl Api {
         let router = millrace_commands::http::router(commands, &registry, &HttpMetrics::register(&registry));
         let stop = CancellationToken::new();
         let client = Client::of(|listener, runtime| {
-            runtime.spawn(Serving::default().run(listener, router, stop.clone()));
+            runtime.spawn(HttpServer::default().run(listener, router, stop.clone()));
         });
         let file = LogFile::in_folder(dir.path());
         Self { client, dir, file, stop }

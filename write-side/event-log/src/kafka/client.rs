@@ -1,28 +1,28 @@
-//! What every Kafka client here has in common: its configuration, what becomes of its log lines and of its errors.
+//! The configuration, the log messages and the errors of every Kafka client.
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
-use super::super::LogError;
 use super::settings::{KafkaProperties, is_secret};
+use crate::error::LogError;
 
-/// Properties that carry a promise, so that nobody can set them to anything else.
+/// Properties that the guarantees of Millrace depend on. A setting cannot change them.
 const FIXED: &[(&str, &str)] = &[
     // A 202 means that the record is durable.
     ("acks", "all"),
-    // The checkpoint in the read model is the truth; offsets that librdkafka stores or resets by itself lose records.
+    // The checkpoint in the read model is authoritative. Offsets that librdkafka stores or resets by itself lose records.
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("auto.offset.reset", "error"),
     ("enable.partition.eof", "false"),
-    // The consumer only knows the incremental protocol.
+    // `group.rs` answers rebalances with the incremental calls, which only this strategy allows.
     ("partition.assignment.strategy", "cooperative-sticky"),
 ];
 
-/// librdkafka's second names, of the properties that are set here. It takes either name, and the order in which they
-/// reach it is not ours to say; so one name each.
+/// Aliases of the properties that are set here, with their canonical names. librdkafka accepts both, and `ClientConfig`
+/// does not keep an order, so two values for one property would have an undefined result.
 const ALIASES: &[(&str, &str)] = &[
     ("metadata.broker.list", "bootstrap.servers"),
     ("request.required.acks", "acks"),
@@ -32,11 +32,11 @@ const ALIASES: &[(&str, &str)] = &[
     ("max.partition.fetch.bytes", "fetch.message.max.bytes"),
 ];
 
-/// Configuration of a client: ours, then the user's over it.
+/// The configuration of a client: `defaults`, overridden by the properties of the user.
 pub(super) fn config(
     brokers: &str,
     properties: &KafkaProperties,
-    ours: &[(&str, &str)],
+    defaults: &[(&str, &str)],
 ) -> Result<ClientConfig, LogError> {
     let mut config = ClientConfig::new();
     config
@@ -44,9 +44,9 @@ pub(super) fn config(
         .set("bootstrap.servers", brokers)
         .set("client.id", "millrace")
         .set("socket.keepalive.enable", "true")
-        // Back within two seconds of the brokers.
+        // Reconnect within two seconds after a broker returns.
         .set("reconnect.backoff.max.ms", "2000");
-    for (name, value) in ours {
+    for (name, value) in defaults {
         config.set(*name, *value);
     }
     for (name, value) in properties.iter() {
@@ -59,33 +59,34 @@ pub(super) fn config(
 
 fn check_fixed(name: &str, value: &str) -> Result<(), LogError> {
     match FIXED.iter().find(|(fixed, _)| *fixed == name) {
-        Some((_, must)) if !value.eq_ignore_ascii_case(must) => {
-            Err(LogError::Fatal(format!("the Kafka property {name} is always {must}; leave it out")))
+        Some((_, fixed)) if !value.eq_ignore_ascii_case(fixed) => {
+            Err(LogError::Fatal(format!("the Kafka property {name} is always {fixed}; remove it")))
         }
         _ => Ok(()),
     }
 }
 
-/// Why a client could not be made, in one line, without the value of a secret.
-pub(super) fn refused(error: KafkaError) -> LogError {
+/// The error of a client that could not be created: one line, without the value of a secret.
+pub(super) fn creation_error(error: KafkaError) -> LogError {
     LogError::Fatal(match error {
         KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, name, _) => {
-            format!("librdkafka knows no property {name}")
+            format!("unknown librdkafka property {name}")
         }
         KafkaError::ClientConfig(_, _, name, _) if is_secret(&name) => {
-            format!("librdkafka refuses the value of the property {name}")
+            format!("invalid value for the librdkafka property {name}")
         }
         KafkaError::ClientConfig(_, reason, name, _) => {
-            format!("librdkafka refuses the value of the property {name}: {}", reason.trim())
+            format!("invalid value for the librdkafka property {name}: {}", reason.trim())
         }
-        KafkaError::Nul(_) => "a Kafka property holds a zero byte".to_owned(),
-        KafkaError::ClientCreation(reason) => format!("the Kafka client cannot be made: {}", reason.trim()),
-        other => format!("the Kafka client cannot be made: {other}"),
+        KafkaError::Nul(_) => "a Kafka property contains a zero byte".to_owned(),
+        KafkaError::ClientCreation(reason) => format!("failed to create the Kafka client: {}", reason.trim()),
+        other => format!("failed to create the Kafka client: {other}"),
     })
 }
 
-/// Refuses a broker list that could never name a broker; librdkafka would only log it and wait for ever.
+/// Refuses an invalid broker list.
 pub(super) fn check_brokers(brokers: &str) -> Result<(), LogError> {
+    // librdkafka would only log an invalid list and never connect.
     let is_broker = |broker: &str| {
         let (host, port) = broker.rsplit_once(':').unwrap_or_default();
         let in_brackets = host.starts_with('[') && host.ends_with(']');
@@ -99,28 +100,32 @@ pub(super) fn check_brokers(brokers: &str) -> Result<(), LogError> {
     }
 }
 
-/// Sends librdkafka's log lines where ours go.
+/// Forwards librdkafka's log messages to `tracing`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Says;
+pub(super) struct LoggingContext;
 
-impl ClientContext for Says {
+impl ClientContext for LoggingContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "Kafka client");
+        tracing::warn!(target: "millrace::event_log", %error, reason, "Kafka client");
     }
 }
 
-/// One line of librdkafka's log.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
-        // A failure is told a second time, as an error; a property of the other kind of client is passed on purpose.
-        _ if ["FAIL", "ERROR", "CONFWARN"].contains(&facility) => tracing::debug!(facility, "{message}"),
-        RDKafkaLogLevel::Debug => tracing::trace!(facility, "{message}"),
-        RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => tracing::debug!(facility, "{message}"),
-        _ => tracing::warn!(facility, "{message}"),
+        // FAIL and ERROR are reported through `error` as well. CONFWARN complains about properties of the other kind of
+        // client, which KAFKA_PROPERTIES passes to both.
+        _ if ["FAIL", "ERROR", "CONFWARN"].contains(&facility) => {
+            tracing::debug!(target: "millrace::event_log", facility, "{message}");
+        }
+        RDKafkaLogLevel::Debug => tracing::trace!(target: "millrace::event_log", facility, "{message}"),
+        RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
+            tracing::debug!(target: "millrace::event_log", facility, "{message}");
+        }
+        _ => tracing::warn!(target: "millrace::event_log", facility, "{message}"),
     }
 }
 
@@ -129,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_a_broker_list() {
+    fn checks_a_broker_list() {
         for good in ["localhost:9092", "a.example:1,b-2:65535", "[::1]:9092", "10.0.0.1:9092, k:9093"] {
             assert!(check_brokers(good).is_ok(), "{good}");
         }
@@ -150,17 +155,17 @@ mod tests {
     }
 
     #[test]
-    fn the_user_overrides_us_under_either_name() {
+    fn the_user_overrides_defaults_under_either_name() {
         let properties = "delivery.timeout.ms=1;linger.ms=2;queue.buffering.max.ms=3".parse().unwrap();
-        let ours = [("message.timeout.ms", "10000"), ("linger.ms", "1")];
-        let config = config("k:1", &properties, &ours).unwrap();
+        let defaults = [("message.timeout.ms", "10000"), ("linger.ms", "1")];
+        let config = config("k:1", &properties, &defaults).unwrap();
         assert_eq!(config.get("message.timeout.ms"), Some("1"));
         assert_eq!(config.get("linger.ms"), Some("3"));
         assert_eq!(config.get("queue.buffering.max.ms"), None);
     }
 
     #[test]
-    fn promises_cannot_be_switched_off() {
+    fn fixed_properties_cannot_be_changed() {
         for text in [
             "enable.auto.commit=true",
             "enable.auto.offset.store=true",
@@ -176,14 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_property_is_named_and_a_secret_kept() {
-        let refusal = |text: &str| {
+    fn an_invalid_property_is_named_and_a_secret_hidden() {
+        let error = |text: &str| {
             let config = config("k:1", &text.parse().unwrap(), &[]).unwrap();
-            refused(config.create_native_config().err().unwrap()).to_string()
+            creation_error(config.create_native_config().err().unwrap()).to_string()
         };
-        assert_eq!(refusal("linger.mss=1"), "librdkafka knows no property linger.mss");
-        assert!(refusal("linger.ms=soon").contains("linger.ms"));
-        let refusal = refusal("ssl.key.password=hun\0ter2");
-        assert!(!refusal.contains("hun") && !refusal.contains("ter2"), "{refusal}");
+        assert_eq!(error("linger.mss=1"), "unknown librdkafka property linger.mss");
+        assert!(error("linger.ms=soon").contains("linger.ms"));
+        let error = error("ssl.key.password=hun\0ter2");
+        assert!(!error.contains("hun") && !error.contains("ter2"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
-//! Reads the partitions that the group gives us, from the positions we are told, one batch at a time.
+//! Reads the assigned partitions in batches, from the positions that `start` sets.
 //!
-//! Whatever the projector is busy with, it comes back here within `max.poll.interval.ms` (5 minutes), through `poll`
-//! or `idle`; otherwise the group gives its partitions to another, which is logged, and the next poll joins again.
+//! The projector must call `poll` or `idle` within `max.poll.interval.ms` (5 minutes). Otherwise the group assigns its
+//! partitions to another member, which is logged, and the next poll joins the group again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,30 +13,31 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::super::{LogError, PollLimits, Polled};
 use super::client;
 use super::group::{Group, list};
-use super::leaving::Client;
-use super::message::take;
+use super::leave::GroupClient;
+use super::message::copy;
 use super::settings::KafkaSettings;
+use crate::error::LogError;
+use crate::poll::{PollLimits, Polled};
 
-const OURS: &[(&str, &str)] = &[
+const DEFAULTS: &[(&str, &str)] = &[
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("auto.offset.reset", "error"),
     ("enable.partition.eof", "false"),
     ("partition.assignment.strategy", "cooperative-sticky"),
-    // A projector that was killed is missed after this long; until then its partitions stand still.
+    // The group notices a killed projector after this time. Until then its partitions are not projected.
     ("session.timeout.ms", "10000"),
     ("heartbeat.interval.ms", "2000"),
-    // A broker answers as soon as it has a byte; this bounds how long a new partition waits for the next request.
+    // A broker answers as soon as it has a record. This limits how long a new partition waits for the next request.
     ("fetch.wait.max.ms", "20"),
     // Memory for records read ahead: half a second at 100,000 records of 300 bytes a second.
     ("queued.max.messages.kbytes", "16384"),
     ("fetch.max.bytes", "8388608"),
-    // When that memory was full, the next request goes out this soon; a second would starve a fast projector.
+    // Delay of the next request after that memory was full. The default of a second is too slow for a fast projector.
     ("fetch.queue.backoff.ms", "20"),
-    // New partitions, and a topic made later, are seen within this time.
+    // New partitions and a topic that was created later are noticed within this time.
     ("topic.metadata.refresh.interval.ms", "10000"),
     // For the lag.
     ("statistics.interval.ms", "1000"),
@@ -46,16 +47,16 @@ const SEEK_WAIT: Duration = Duration::from_secs(5);
 
 /// A member of the projector's group.
 pub struct KafkaConsumer {
-    client: Client,
+    client: GroupClient,
     topic: String,
-    /// By partition that is read: the offset after the last record taken.
+    /// For each started partition, the offset after the last record that was read.
     next: BTreeMap<i32, i64>,
-    /// Where each partition ended when it was started.
+    /// The end of each partition when it was started.
     ends: BTreeMap<i32, i64>,
     paused: BTreeSet<i32>,
-    /// Records that arrived while nobody wanted any.
+    /// Records that arrived during `idle`.
     kept: RecordBatch,
-    /// An error found while a batch was being filled: the batch goes first.
+    /// An error that ended the last batch. The batch is returned first, the error with the next poll.
     failed: Option<LogError>,
 }
 
@@ -70,13 +71,13 @@ impl fmt::Debug for KafkaConsumer {
 
 impl KafkaConsumer {
     pub(super) fn join(brokers: &str, topic: &str, settings: &KafkaSettings) -> Result<Self, LogError> {
-        let ours = [&[("group.id", settings.group.as_str())], OURS].concat();
-        let client: BaseConsumer<Group> = client::config(brokers, &settings.properties, &ours)?
+        let defaults = [&[("group.id", settings.group.as_str())], DEFAULTS].concat();
+        let client: BaseConsumer<Group> = client::config(brokers, &settings.properties, &defaults)?
             .create_with_context(Group::new(topic))
-            .map_err(client::refused)?;
+            .map_err(client::creation_error)?;
         client.subscribe(&[topic]).map_err(LogError::unavailable)?;
         Ok(Self {
-            client: Client::new(client),
+            client: GroupClient::new(client),
             topic: topic.to_owned(),
             next: BTreeMap::new(),
             ends: BTreeMap::new(),
@@ -86,8 +87,7 @@ impl KafkaConsumer {
         })
     }
 
-    /// See [`super::super::Consumer::poll`].
-    pub(in super::super) fn poll(
+    pub(crate) fn poll(
         &mut self,
         batch: &mut RecordBatch,
         limits: PollLimits,
@@ -100,6 +100,7 @@ impl KafkaConsumer {
         }
         self.take_kept(batch);
         self.fill(batch, limits, wait);
+        // Another member may read revoked partitions already, so their records must not be projected here.
         let revoked = self.client.context().just_revoked();
         batch.retain(|position| !revoked.contains(&position.partition));
         if !batch.is_empty() {
@@ -111,7 +112,7 @@ impl KafkaConsumer {
         Ok(self.next_change().unwrap_or(Polled::Records))
     }
 
-    /// Waits for the first record, then takes those that librdkafka has at hand.
+    /// Waits for the first record, then adds the records that librdkafka has fetched already.
     fn fill(&mut self, batch: &mut RecordBatch, limits: PollLimits, wait: Duration) {
         let deadline = Instant::now() + wait;
         let Self { client, next, failed, .. } = self;
@@ -119,9 +120,9 @@ impl KafkaConsumer {
             let left = deadline.saturating_duration_since(Instant::now());
             let timeout = if batch.is_empty() { left } else { Duration::ZERO };
             match client.poll(timeout) {
-                Some(Ok(message)) => take(&message, next, batch),
-                Some(Err(error)) => *failed = judge(&error, client.context()),
-                // A rebalance ends a poll as well as time does.
+                Some(Ok(message)) => copy(&message, next, batch),
+                Some(Err(error)) => *failed = classify(&error, client.context()),
+                // A rebalance callback ends the poll too.
                 None if client.context().has_changes() || !batch.is_empty() || left.is_zero() => break,
                 None => {}
             }
@@ -150,9 +151,9 @@ impl KafkaConsumer {
         self.kept.retain(|position| !partitions.contains(&position.partition));
     }
 
-    /// See [`super::super::Consumer::start`]. A partition that the group has taken back meanwhile is passed over:
-    /// the next poll says so. Until it succeeds, nothing of these partitions is handed out.
-    pub(in super::super) fn start(&mut self, positions: &[(i32, Option<i64>)]) -> Result<(), LogError> {
+    /// Ignores partitions that were revoked meanwhile; the next poll reports that. After an error no record of these
+    /// partitions is returned.
+    pub(crate) fn start(&mut self, positions: &[(i32, Option<i64>)]) -> Result<(), LogError> {
         let partitions: Vec<i32> = positions.iter().map(|(partition, _)| *partition).collect();
         self.forget(&partitions);
         let deadline = Instant::now() + WATERMARKS_WAIT;
@@ -163,9 +164,9 @@ impl KafkaConsumer {
             }
         }
         let is_started = |start: &&Start| self.client.context().is_started(start.partition);
-        let (again, new): (Vec<&Start>, Vec<&Start>) = starts.iter().partition(is_started);
+        let (started, new): (Vec<&Start>, Vec<&Start>) = starts.iter().partition(is_started);
         self.assign(&new)?;
-        self.seek(&again)?;
+        self.seek(&started)?;
         for start in &starts {
             self.next.insert(start.partition, start.next);
             self.ends.insert(start.partition, start.end);
@@ -180,36 +181,34 @@ impl KafkaConsumer {
         let next = next.unwrap_or(beginning);
         if next > end {
             return Err(LogError::Fatal(format!(
-                "the read model is projected up to {partition}:{next}, the topic {} ends at {partition}:{end}: they do not belong together; restore the topic, or start with an empty read model",
+                "the read model does not belong to this log: it is projected up to {partition}:{next}, the topic {} ends at {partition}:{end}; restore the topic, or start with an empty read model",
                 self.topic
             )));
         }
         if next < beginning {
             return Err(LogError::Fatal(format!(
-                "the read model is projected up to {partition}:{next}, the topic {} begins at {partition}:{beginning}: records were deleted before they were projected; restore them, or start with an empty read model",
+                "the read model is projected up to {partition}:{next}, but the topic {} begins at {partition}:{beginning}: records were deleted before they were projected; restore them, or start with an empty read model",
                 self.topic
             )));
         }
         Ok(Start { partition, next, end })
     }
 
-    /// See [`super::super::Consumer::beginnings`].
-    pub(in super::super) fn beginnings(&self) -> Result<Vec<(i32, i64)>, LogError> {
+    pub(crate) fn beginnings(&self) -> Result<Vec<(i32, i64)>, LogError> {
         let deadline = Instant::now() + WATERMARKS_WAIT;
         let left = || deadline.saturating_duration_since(Instant::now());
         let metadata =
             self.client.fetch_metadata(Some(&self.topic), left()).map_err(LogError::unavailable)?;
         let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
         let beginnings = partitions.map(|partition| {
-            let id = partition.id();
-            let (beginning, _) =
-                self.client.fetch_watermarks(&self.topic, id, left()).map_err(LogError::unavailable)?;
-            Ok((id, beginning))
+            let watermarks = self.client.fetch_watermarks(&self.topic, partition.id(), left());
+            let (beginning, _) = watermarks.map_err(LogError::unavailable)?;
+            Ok((partition.id(), beginning))
         });
         match beginnings.collect::<Result<Vec<_>, _>>() {
-            // As a broker says that has only just heard of the topic.
-            Ok(none) if none.is_empty() => Err(LogError::unavailable("the topic has no partitions yet")),
-            told => told,
+            // A broker answers this while the topic is being created.
+            Ok(list) if list.is_empty() => Err(LogError::unavailable("the topic has no partitions yet")),
+            result => result,
         }
     }
 
@@ -219,18 +218,18 @@ impl KafkaConsumer {
         }
         let list = self.offsets(starts.iter().map(|start| (start.partition, start.next)))?;
         self.client.incremental_assign(&list).map_err(LogError::unavailable)?;
-        let partitions = starts.iter().map(|start| start.partition);
-        self.client.context().set_started(partitions);
+        self.client.context().set_started(starts.iter().map(|start| start.partition));
         Ok(())
     }
 
-    /// Moves partitions that are read already. Paused meanwhile, which also empties what was read ahead.
+    /// Moves partitions that are fetched already.
     fn seek(&mut self, starts: &[&Start]) -> Result<(), LogError> {
         if starts.is_empty() {
             return Ok(());
         }
         let paused = list(&self.topic, starts.iter().map(|start| start.partition));
         let offsets = self.offsets(starts.iter().map(|start| (start.partition, start.next)))?;
+        // A pause also discards the records that librdkafka has fetched ahead, from before the seek.
         self.client.pause(&paused).map_err(LogError::unavailable)?;
         let sought = self.client.seek_partitions(offsets, SEEK_WAIT);
         self.client.resume(&paused).map_err(LogError::unavailable)?;
@@ -250,30 +249,28 @@ impl KafkaConsumer {
         Ok(list)
     }
 
-    /// See [`super::super::Consumer::commit`].
-    pub(in super::super) fn commit(&mut self, next: &[Position]) {
+    pub(crate) fn commit(&mut self, next: &[Position]) {
         let started = self.client.context().started();
-        let ours = next.iter().filter(|position| started.contains(&position.partition));
-        let list = self.offsets(ours.map(|position| (position.partition, position.offset)));
+        let owned = next.iter().filter(|position| started.contains(&position.partition));
+        let list = self.offsets(owned.map(|position| (position.partition, position.offset)));
         let Ok(list) = list else { return };
         if list.count() > 0
             && let Err(error) = self.client.commit(&list, CommitMode::Async)
         {
-            tracing::debug!(%error, "the offsets shown by Kafka's tools were not moved");
+            tracing::debug!(target: "millrace::event_log", %error, "failed to commit offsets");
         }
     }
 
-    /// See [`super::super::Consumer::idle`].
-    pub(in super::super) fn idle(&mut self, wait: Duration) {
+    pub(crate) fn idle(&mut self, wait: Duration) {
         let deadline = Instant::now() + wait;
         self.pause();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.client.poll(left) {
-                // On its way before the pause.
-                Some(Ok(message)) => take(&message, &mut self.next, &mut self.kept),
+                // Fetched before the pause.
+                Some(Ok(message)) => copy(&message, &mut self.next, &mut self.kept),
                 Some(Err(error)) => {
-                    let failed = judge(&error, self.client.context());
+                    let failed = classify(&error, self.client.context());
                     self.failed = self.failed.take().or(failed);
                 }
                 None if left.is_zero() => break,
@@ -290,24 +287,28 @@ impl KafkaConsumer {
         }
         match self.client.pause(&list(&self.topic, new.iter().copied())) {
             Ok(()) => self.paused.extend(new),
-            // Then what arrives is kept.
-            Err(error) => tracing::debug!(%error, "partitions were not paused"),
+            // Not serious: records that arrive are kept.
+            Err(error) => {
+                tracing::debug!(target: "millrace::event_log", %error, "failed to pause partitions");
+            }
         }
     }
 
-    /// All that were paused, also those that are no longer ours: they may come back.
+    /// Resumes all paused partitions, also revoked ones: the group may assign them to this member again.
     fn resume(&mut self) {
         if self.paused.is_empty() {
             return;
         }
         match self.client.resume(&list(&self.topic, self.paused.iter().copied())) {
             Ok(()) => self.paused.clear(),
-            Err(error) => tracing::warn!(%error, "partitions were not resumed; trying again"),
+            Err(error) => {
+                tracing::warn!(target: "millrace::event_log", %error, "failed to resume partitions; retrying");
+            }
         }
     }
 
-    /// See [`super::super::Consumer::lag`]. Ends are as of the last statistics, at most a second old.
-    pub(in super::super) fn lag(&mut self) -> Vec<(i32, i64)> {
+    /// The ends are those of the last statistics, at most a second old.
+    pub(crate) fn lag(&mut self) -> Vec<(i32, i64)> {
         let group = self.client.context();
         let lag = |(partition, next): (&i32, &i64)| {
             let end = self.ends.get(partition).copied().max(group.end(*partition));
@@ -317,19 +318,19 @@ impl KafkaConsumer {
     }
 }
 
-/// Where to read a partition from, and where it ends.
+/// A partition, the offset to read it from, and its end.
 struct Start {
     partition: i32,
     next: i64,
     end: i64,
 }
 
-/// What an error means for the projector; `None` when librdkafka goes on by itself. All are logged when they arrive.
-fn judge(error: &KafkaError, group: &Group) -> Option<LogError> {
+/// The error for the projector; `None` when librdkafka recovers by itself. All errors are logged by [`Group`].
+fn classify(error: &KafkaError, group: &Group) -> Option<LogError> {
     use RDKafkaErrorCode as Code;
     if let KafkaError::MessageConsumptionFatal(_) = error {
         let reason = group.reason();
-        return Some(LogError::Fatal(format!("the Kafka consumer has stopped for good: {reason}")));
+        return Some(LogError::Fatal(format!("the Kafka consumer has failed permanently: {reason}")));
     }
     match error.rdkafka_error_code() {
         Some(Code::AutoOffsetReset | Code::LogTruncation) => Some(LogError::Fatal(format!(

@@ -1,9 +1,10 @@
-//! Membership in the consumer group: what librdkafka tells while it is polled, kept until the consumer asks.
+//! Membership in the consumer group: keeps what librdkafka's callbacks report until the consumer reads it.
 //!
-//! A rebalance is answered at once, so that the group never waits for our database: to an assignment with an empty
-//! incremental assign (the partitions are ours, none is read), to a revocation by giving up those that are read. The
-//! partitions are handed to librdkafka later, by `start`, with the offsets at which to read. That is allowed at any
-//! time, while seeking in the callback races with the fetcher, and a callback that never answers holds up the group.
+//! The callback answers a rebalance at once, so that the group never waits for the read model. It answers an assignment
+//! with an empty incremental assign: the partitions belong to this member, but none is fetched. It answers a revocation
+//! by unassigning the partitions that are fetched. `start` assigns partitions to librdkafka later, with their offsets.
+//! That is allowed at any time. Two alternatives do not work: a seek in the callback races with the fetcher, and a
+//! callback that does not answer blocks the group.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,10 +17,10 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
 use serde::Deserialize;
 
-use super::super::Polled;
 use super::client;
+use crate::poll::Polled;
 
-/// What librdkafka has told.
+/// The context of the consumer, with the state that its callbacks maintain.
 pub(super) struct Group {
     topic: String,
     state: Mutex<State>,
@@ -27,15 +28,15 @@ pub(super) struct Group {
 
 #[derive(Default)]
 struct State {
-    /// Partitions the group has given us.
+    /// Partitions that the group has assigned to this member.
     owned: BTreeSet<i32>,
-    /// Those of them that librdkafka reads.
+    /// The owned partitions that librdkafka fetches.
     started: BTreeSet<i32>,
-    /// What the consumer has not been told yet.
+    /// Changes that the consumer has not read yet.
     changes: VecDeque<Polled>,
-    /// Where each partition ends, by the last statistics.
+    /// The end of each partition in the last statistics.
     ends: BTreeMap<i32, i64>,
-    /// What librdkafka said of its last error.
+    /// librdkafka's description of its last error.
     reason: String,
 }
 
@@ -45,7 +46,7 @@ impl Group {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Every change under the lock is whole by itself.
+        // No change under the lock can be left half-done by a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -73,7 +74,7 @@ impl Group {
         !self.state().changes.is_empty()
     }
 
-    /// Partitions that were taken away, of which the consumer has not been told yet.
+    /// Revoked partitions of changes that the consumer has not read yet.
     pub(super) fn just_revoked(&self) -> BTreeSet<i32> {
         let state = self.state();
         let revoked = state.changes.iter().filter_map(|change| match change {
@@ -94,25 +95,25 @@ impl Group {
     fn assigned(&self, partitions: Vec<i32>) {
         let mut state = self.state();
         state.owned.extend(&partitions);
-        // Without partitions it is reported as well: then this member is a standby.
+        // An empty assignment is reported too: this member is a standby.
         if !partitions.is_empty() || state.owned.is_empty() {
             state.changes.push_back(Polled::Assigned(partitions));
         }
     }
 
-    /// Returns those that librdkafka reads.
+    /// Returns the partitions that librdkafka fetches.
     fn revoked(&self, partitions: Vec<i32>) -> Vec<i32> {
         let mut state = self.state();
         state.owned.retain(|partition| !partitions.contains(partition));
-        let read = partitions.iter().copied().filter(|partition| state.started.remove(partition)).collect();
+        let fetched =
+            partitions.iter().copied().filter(|partition| state.started.remove(partition)).collect();
         if !partitions.is_empty() {
             state.changes.push_back(Polled::Revoked(partitions));
         }
-        read
+        fetched
     }
 }
 
-/// Partitions as librdkafka wants them.
 pub(super) fn list(topic: &str, partitions: impl IntoIterator<Item = i32>) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
     for partition in partitions {
@@ -122,30 +123,35 @@ pub(super) fn list(topic: &str, partitions: impl IntoIterator<Item = i32>) -> To
 }
 
 impl ConsumerContext for Group {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, told: &mut TopicPartitionList) {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        kind: RDKafkaRespErr,
+        changed: &mut TopicPartitionList,
+    ) {
         let partitions: Vec<i32> =
-            told.elements_for_topic(&self.topic).iter().map(|element| element.partition()).collect();
-        tracing::info!(topic = self.topic, ?partitions, ?kind, "the group has changed");
+            changed.elements_for_topic(&self.topic).iter().map(|element| element.partition()).collect();
+        tracing::info!(target: "millrace::event_log", topic = self.topic, ?partitions, ?kind, "consumer group rebalanced");
         let answer = if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             self.assigned(partitions);
             consumer.incremental_assign(&TopicPartitionList::new())
         } else {
-            let read = self.revoked(partitions);
-            consumer.incremental_unassign(&list(&self.topic, read))
+            let fetched = self.revoked(partitions);
+            consumer.incremental_unassign(&list(&self.topic, fetched))
         };
         if let Err(error) = answer {
-            tracing::error!(%error, "librdkafka did not take the answer to a rebalance");
+            tracing::error!(target: "millrace::event_log", %error, "failed to answer a rebalance");
         }
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
         if let Err(error) = result {
-            tracing::debug!(%error, "the offsets shown by Kafka's tools were not moved");
+            tracing::debug!(target: "millrace::event_log", %error, "failed to commit offsets");
         }
     }
 }
 
-/// The part of librdkafka's statistics that is read here.
+/// The fields of librdkafka's statistics that are used.
 #[derive(Deserialize)]
 struct Statistics {
     topics: BTreeMap<String, TopicStatistics>,
@@ -168,18 +174,17 @@ impl ClientContext for Group {
 
     fn stats_raw(&self, statistics: &[u8]) {
         let Ok(mut statistics) = serde_json::from_slice::<Statistics>(statistics) else {
-            tracing::debug!("librdkafka's statistics have another form");
+            tracing::debug!(target: "millrace::event_log", "unexpected form of librdkafka's statistics");
             return;
         };
         let topic = statistics.topics.remove(&self.topic);
         let partitions = topic.into_iter().flat_map(|topic| topic.partitions);
-        let known =
-            partitions.filter_map(|(name, partition)| Some((name.parse().ok()?, partition.hi_offset)));
-        self.state().ends = known.collect();
+        let ends = partitions.filter_map(|(name, partition)| Some((name.parse().ok()?, partition.hi_offset)));
+        self.state().ends = ends.collect();
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, topic = self.topic, "Kafka consumer");
+        tracing::warn!(target: "millrace::event_log", %error, reason, topic = self.topic, "Kafka consumer");
         reason.clone_into(&mut self.state().reason);
     }
 }

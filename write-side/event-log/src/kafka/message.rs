@@ -1,4 +1,4 @@
-//! Copies a record out of librdkafka, whatever its producer put into it.
+//! Copies a record out of librdkafka. Any producer can have written it, so nothing about it is trusted.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,12 +7,13 @@ use millrace_domain::record::{Headers, RecordParts};
 use millrace_domain::{Position, RecordBatch, Timestamp};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 
-/// Copies a record into the batch. The message is not held: it would pin librdkafka's queue.
-pub(super) fn take(message: &BorrowedMessage<'_>, next: &mut BTreeMap<i32, i64>, batch: &mut RecordBatch) {
+/// Copies a record into the batch and advances `next`. A record of a partition that is not in `next` is ignored.
+pub(super) fn copy(message: &BorrowedMessage<'_>, next: &mut BTreeMap<i32, i64>, batch: &mut RecordBatch) {
     let position = Position { partition: message.partition(), offset: message.offset() };
     let Some(next) = next.get_mut(&position.partition) else {
         return;
     };
+    // The bytes are copied: a message that is kept holds memory of librdkafka's queue.
     *next = position.offset + 1;
     let appended_at = message.timestamp().to_millis().map(|millis| millis.saturating_mul(1000));
     let headers = copy_headers(message);
@@ -27,11 +28,13 @@ fn copy_headers(message: &BorrowedMessage<'_>) -> Headers {
         return copy;
     };
     for index in 0..headers.count() {
-        // rdkafka panics on a name that is not UTF-8, which another producer can send.
+        // rdkafka panics on a header name that is not UTF-8, and another producer can send one.
         match catch_unwind(AssertUnwindSafe(|| headers.try_get(index))) {
             Ok(Some(header)) => copy.push(header.key, header.value.unwrap_or_default()),
             Ok(None) => break,
-            Err(_) => tracing::warn!("left out a header whose name is not UTF-8"),
+            Err(_) => {
+                tracing::warn!(target: "millrace::event_log", "ignored a header whose name is not UTF-8");
+            }
         }
     }
     copy

@@ -1,4 +1,4 @@
-//! Appends: every record is handed to librdkafka at once, then all acknowledgements are awaited.
+//! Appends records: all of them are queued in librdkafka first, then their acknowledgements are awaited.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -9,37 +9,42 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, future_producer::DeliveryFuture};
 
-use super::super::LogError;
-use super::client::{self, Says};
+use super::client::{self, LoggingContext};
 use super::settings::KafkaProperties;
 use super::topic::RECORD_BYTES_MAX;
+use crate::error::LogError;
 
-const OURS: &[(&str, &str)] = &[
+const DEFAULTS: &[(&str, &str)] = &[
     ("acks", "all"),
     ("enable.idempotence", "true"),
     ("compression.type", "lz4"),
-    // Appends that arrive together share a request; nobody waits longer than this for company.
+    // How long a record waits for others to share its request.
     ("linger.ms", "1"),
-    // Java's default, so that one key lands in one partition whoever writes it.
+    // The default of the Java client, so that a key has the same partition with every producer.
     ("partitioner", "murmur2_random"),
     ("message.timeout.ms", "10000"),
     ("queue.buffering.max.messages", "100000"),
     ("queue.buffering.max.kbytes", "65536"),
 ];
-/// How long a record waits for room in the queue, when nothing of its own append could make room.
+/// How long an append waits for space in a queue that is full of records of other appends.
 const QUEUE_WAIT: Duration = Duration::from_secs(10);
-const QUEUE_LOOK: Duration = Duration::from_millis(5);
+const QUEUE_CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Makes the producer. Does not wait for brokers.
-pub(super) fn connect(brokers: &str, properties: &KafkaProperties) -> Result<FutureProducer<Says>, LogError> {
+/// Creates the producer. Does not wait for a broker.
+pub(super) fn connect(
+    brokers: &str,
+    properties: &KafkaProperties,
+) -> Result<FutureProducer<LoggingContext>, LogError> {
     let bytes_max = RECORD_BYTES_MAX.to_string();
-    let ours = [OURS, &[("message.max.bytes", bytes_max.as_str())]].concat();
-    client::config(brokers, properties, &ours)?.create_with_context(Says).map_err(client::refused)
+    let defaults = [DEFAULTS, &[("message.max.bytes", bytes_max.as_str())]].concat();
+    client::config(brokers, properties, &defaults)?
+        .create_with_context(LoggingContext)
+        .map_err(client::creation_error)
 }
 
-/// See [`super::KafkaLog::append`]. Returns when nothing of it is in flight any more, whatever became of it.
+/// Returns when no record of this append is in flight any more, also after a failure.
 pub(super) async fn append(
-    producer: &FutureProducer<Says>,
+    producer: &FutureProducer<LoggingContext>,
     topic: &str,
     records: Vec<NewRecord>,
 ) -> Result<Vec<Position>, LogError> {
@@ -60,18 +65,23 @@ pub(super) async fn append(
     }
 }
 
-/// An append under way.
+/// An append in progress.
 struct Append {
     in_flight: VecDeque<DeliveryFuture>,
     /// In the order of the records.
     positions: Vec<Position>,
-    /// The first one.
+    /// The first failure.
     failure: Option<LogError>,
 }
 
 impl Append {
-    /// Hands one record over; false when it cannot be done.
-    async fn send(&mut self, producer: &FutureProducer<Says>, topic: &str, record: &NewRecord) -> bool {
+    /// Queues one record. Returns false when that failed.
+    async fn send(
+        &mut self,
+        producer: &FutureProducer<LoggingContext>,
+        topic: &str,
+        record: &NewRecord,
+    ) -> bool {
         let deadline = Instant::now() + QUEUE_WAIT;
         let mut next = FutureRecord::<[u8], [u8]>::to(topic).payload(&record.payload);
         next.key = record.key.as_deref();
@@ -90,20 +100,21 @@ impl Append {
                 return false;
             }
             next = refused;
+            // Acknowledged records leave the queue. Those of this append come first, so that it cannot block itself.
             if !self.settle_oldest().await {
-                tokio::time::sleep(QUEUE_LOOK).await;
+                tokio::time::sleep(QUEUE_CHECK_INTERVAL).await;
             }
         }
     }
 
-    /// Awaits the oldest record in flight; false when there is none.
+    /// Awaits the oldest record in flight. Returns false when there is none.
     async fn settle_oldest(&mut self) -> bool {
         let Some(delivery) = self.in_flight.pop_front() else {
             return false;
         };
         match delivery.await {
-            Ok(Ok(stands)) => {
-                self.positions.push(Position { partition: stands.partition, offset: stands.offset });
+            Ok(Ok(delivery)) => {
+                self.positions.push(Position { partition: delivery.partition, offset: delivery.offset });
             }
             Ok(Err((error, _))) => self.fail(error),
             Err(_) => self.fail(KafkaError::Canceled),
@@ -129,9 +140,9 @@ fn failure(error: KafkaError) -> LogError {
     use RDKafkaErrorCode as Code;
     match error.rdkafka_error_code() {
         Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => LogError::Fatal(format!(
-            "the topic takes no record of this size; set its max.message.bytes to {RECORD_BYTES_MAX}"
+            "the topic does not accept a record of this size; set its max.message.bytes to {RECORD_BYTES_MAX}"
         )),
-        Some(Code::Fatal) => LogError::Fatal(format!("the Kafka producer has stopped for good: {error}")),
+        Some(Code::Fatal) => LogError::Fatal(format!("the Kafka producer has failed permanently: {error}")),
         _ => LogError::unavailable(error),
     }
 }

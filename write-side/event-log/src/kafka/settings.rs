@@ -1,23 +1,21 @@
-//! What a user may say about Kafka: the group and librdkafka's own properties. Never shows a secret.
+//! Settings for Kafka: the consumer group and librdkafka's properties. The values of secrets are never shown.
 
 use std::fmt;
 use std::str::FromStr;
 
 use millrace_platform::settings::InvalidSetting;
 
-/// How to be a client of Kafka.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KafkaSettings {
     /// `group.id` of the projector's consumers.
     pub group: String,
-    /// librdkafka properties, passed through over our own.
     pub properties: KafkaProperties,
 }
 
 /// librdkafka properties, written `name=value;name=value`.
 ///
-/// They override what Millrace sets, except where a promise hangs on it; then opening the log fails with the name of
-/// the property. `Debug` hides the values of secrets.
+/// They override the properties that Millrace sets, except those that its guarantees depend on: for these, opening
+/// the log fails. `Debug` hides the values of secrets.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct KafkaProperties(Vec<(String, String)>);
 
@@ -46,7 +44,6 @@ impl FromStr for KafkaProperties {
     }
 }
 
-/// Only the number of a bad item goes into the error: its text may be the tail of a password with a `;` in it.
 fn parse_item(number: usize, item: &str) -> Result<(String, String), InvalidSetting> {
     let is_name = |name: &str| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
@@ -54,8 +51,9 @@ fn parse_item(number: usize, item: &str) -> Result<(String, String), InvalidSett
     };
     match item.split_once('=') {
         Some((name, value)) if is_name(name.trim()) => Ok((name.trim().to_owned(), value.to_owned())),
+        // The error has the number of the item and not its text, which may be the rest of a password with a `;`.
         _ => Err(InvalidSetting(format!(
-            "expected name=value;name=value with names of librdkafka's properties; item {number} is not of this form"
+            "expected librdkafka properties as name=value;name=value; item {number} has another form"
         ))),
     }
 }
@@ -67,7 +65,7 @@ impl fmt::Debug for KafkaProperties {
     }
 }
 
-/// Whether the value of the property of that name must never be shown.
+/// Whether the value of this property must never be shown.
 pub(super) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     ["password", "secret", "key", "token", "oauthbearer.config"].iter().any(|word| name.contains(word))
@@ -95,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_item_is_named_by_its_number_only() {
+    fn the_error_of_an_item_has_its_number_only() {
         for text in ["a=1;hunter2", "a=1;=hunter2", "a=1;hunter 2=x", "a=1;hunter2;b=1"] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains("item 2") && !error.contains("hunter"), "{text}: {error}");

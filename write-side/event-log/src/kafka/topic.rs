@@ -1,7 +1,7 @@
-//! The topic: its name, and making it before librdkafka asks for it.
+//! Checks the name of the topic and creates the topic.
 //!
-//! A producer that asks for a missing topic makes many brokers create it with their own number of partitions. So a
-//! thread asks for ours first, again and again while the brokers are away, and appends wait for its answer.
+//! Many brokers create a missing topic, with their default number of partitions, as soon as a producer requests its
+//! metadata. So a thread creates the topic first, retrying while no broker is available, and appends wait for it.
 
 use std::time::{Duration, Instant};
 
@@ -11,126 +11,130 @@ use rdkafka::config::{ClientConfig, FromClientConfigAndContext as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::watch;
 
-use super::super::LogError;
-use super::client::Says;
+use super::client::LoggingContext;
+use crate::error::LogError;
 
-/// Largest record, with its key and headers: more than [`PAYLOAD_BYTES_MAX`] by what they may take.
+/// Largest record in bytes: the payload, and 64 KiB for key and headers.
 pub(super) const RECORD_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 64 * 1024;
-const ASK_WAIT: Duration = Duration::from_secs(3);
-const ASK_AGAIN: Duration = Duration::from_secs(1);
-const LOOK: Duration = Duration::from_millis(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Refuses a name Kafka would refuse.
+/// Refuses a name that Kafka does not accept.
 pub(super) fn check_name(topic: &str) -> Result<(), LogError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    let dots = topic == "." || topic == "..";
-    if (1..=249).contains(&topic.len()) && topic.bytes().all(allowed) && !dots {
+    let reserved = topic == "." || topic == "..";
+    if (1..=249).contains(&topic.len()) && topic.bytes().all(allowed) && !reserved {
         Ok(())
     } else {
-        Err(LogError::Fatal("a Kafka topic has 1 to 249 of the characters A-Z a-z 0-9 . _ -".to_owned()))
+        Err(LogError::Fatal(
+            "invalid Kafka topic; expected 1 to 249 of the characters A-Z a-z 0-9 . _ -".to_owned(),
+        ))
     }
 }
 
-/// Whether the brokers have answered about the topic.
-pub(super) struct TopicKnown(watch::Receiver<bool>);
+/// Becomes true once the topic exists, or once it is certain that Millrace cannot create it.
+pub(super) struct TopicReady(watch::Receiver<bool>);
 
-impl TopicKnown {
-    /// Starts to ask, until there is an answer or `self` is dropped.
-    pub(super) fn ask(config: ClientConfig, topic: String, partitions: i32) -> Result<Self, LogError> {
-        let (known, knows) = watch::channel(false);
-        let ask = move || {
-            while !known.is_closed() {
-                if make(&config, &topic, partitions) {
-                    // Nobody waits any more: then nobody needs to know.
-                    let _gone = known.send(true);
+impl TopicReady {
+    /// Starts the thread. It ends when the topic is ready or `self` is dropped.
+    pub(super) fn start(config: ClientConfig, topic: String, partitions: i32) -> Result<Self, LogError> {
+        let (sender, receiver) = watch::channel(false);
+        let create = move || {
+            while !sender.is_closed() {
+                if try_create(&config, &topic, partitions) {
+                    // Fails if the log was dropped meanwhile.
+                    let _closed = sender.send(true);
                     return;
                 }
-                std::thread::sleep(ASK_AGAIN);
+                std::thread::sleep(RETRY_DELAY);
             }
         };
         std::thread::Builder::new()
             .name("kafka-topic".to_owned())
-            .spawn(ask)
-            .map_err(|error| LogError::Fatal(format!("no thread for Kafka: {error}")))?;
-        Ok(Self(knows))
+            .spawn(create)
+            .map_err(|error| LogError::Fatal(format!("failed to start a thread for Kafka: {error}")))?;
+        Ok(Self(receiver))
     }
 
-    /// Waits for the answer.
+    /// Waits until the topic is ready.
     pub(super) async fn wait(&self, wait: Duration) -> Result<(), LogError> {
         if *self.0.borrow() {
             return Ok(());
         }
-        let mut knows = self.0.clone();
-        match tokio::time::timeout(wait, knows.wait_for(|known| *known)).await {
+        let mut ready = self.0.clone();
+        match tokio::time::timeout(wait, ready.wait_for(|ready| *ready)).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(LogError::unavailable("no broker has been reached yet")),
+            _ => Err(LogError::unavailable("no Kafka broker has been reached yet")),
         }
     }
 
-    /// As [`TopicKnown::wait`], outside of a runtime, and without a word when there is no answer.
+    /// As [`TopicReady::wait`], for threads outside of a runtime. Returns without an error after the time-out.
     pub(super) fn wait_blocking(&self, wait: Duration) {
         let start = Instant::now();
         while !*self.0.borrow() && start.elapsed() < wait {
-            std::thread::sleep(LOOK);
+            std::thread::sleep(CHECK_INTERVAL);
         }
     }
 }
 
-/// Asks once. True when asking again would change nothing.
-fn make(config: &ClientConfig, topic: &str, partitions: i32) -> bool {
-    match look_or_make(config, topic, partitions) {
-        Ok(Found::There) | Ok(Found::Refused(RDKafkaErrorCode::TopicAlreadyExists)) => true,
-        Ok(Found::Made) => {
-            tracing::info!(topic, partitions, "made the topic");
+/// Tries once. Returns true when another attempt would not change the result.
+fn try_create(config: &ClientConfig, topic: &str, partitions: i32) -> bool {
+    match create_if_missing(config, topic, partitions) {
+        Ok(Creation::Exists) | Ok(Creation::Refused(RDKafkaErrorCode::TopicAlreadyExists)) => true,
+        Ok(Creation::Created) => {
+            tracing::info!(target: "millrace::event_log", topic, partitions, "created the topic");
             true
         }
-        // No permission, a policy, no such request: the topic may be hidden from us, or be made by the brokers.
-        Ok(Found::Refused(error)) if !is_transient(error) => {
-            tracing::warn!(topic, %error, "the brokers do not let us make the topic; going on as if it were there");
+        // No permission, or a policy of the cluster. The topic may exist without being visible to this client, or the
+        // brokers may create it, so the appends are tried.
+        Ok(Creation::Refused(error)) if !is_transient(error) => {
+            tracing::warn!(target: "millrace::event_log", topic, %error, "not allowed to create the topic; assuming that it exists");
             true
         }
-        Ok(Found::Refused(error)) => {
-            tracing::warn!(topic, %error, "the brokers did not make the topic yet");
+        Ok(Creation::Refused(error)) => {
+            tracing::warn!(target: "millrace::event_log", topic, %error, "failed to create the topic; retrying");
             false
         }
         Err(error) => {
-            tracing::warn!(topic, error, "no broker to ask for the topic");
+            tracing::warn!(target: "millrace::event_log", topic, error, "no Kafka broker available; retrying");
             false
         }
     }
 }
 
-enum Found {
-    There,
-    Made,
+enum Creation {
+    Exists,
+    Created,
     Refused(RDKafkaErrorCode),
 }
 
-fn look_or_make(
+fn create_if_missing(
     config: &ClientConfig,
     topic: &str,
     partitions: i32,
-) -> Result<Found, Box<dyn std::error::Error>> {
-    let admin: AdminClient<Says> = AdminClient::from_config_and_context(config, Says)?;
-    // All topics: to ask for one by name may make the brokers create it.
-    let there = admin.inner().fetch_metadata(None, ASK_WAIT)?;
-    if there.topics().iter().any(|found| found.name() == topic) {
-        return Ok(Found::There);
+) -> Result<Creation, Box<dyn std::error::Error>> {
+    let admin: AdminClient<LoggingContext> = AdminClient::from_config_and_context(config, LoggingContext)?;
+    // The metadata of all topics: a request for one by name can make the brokers create it.
+    let metadata = admin.inner().fetch_metadata(None, REQUEST_TIMEOUT)?;
+    if metadata.topics().iter().any(|existing| existing.name() == topic) {
+        return Ok(Creation::Exists);
     }
     let bytes_max = RECORD_BYTES_MAX.to_string();
-    // -1: as many replicas as the brokers are set to.
+    // -1: the brokers' default number of replicas.
     let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1))
         .set("max.message.bytes", &bytes_max)
-        // Compaction would keep the last event of each key only, and with it the read model could not be built anew.
+        // Compaction would keep the last event of each key only, and the read model could not be rebuilt from that.
         .set("cleanup.policy", "delete");
-    let options = AdminOptions::new().request_timeout(Some(ASK_WAIT)).operation_timeout(Some(ASK_WAIT));
+    let options =
+        AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT));
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     match runtime.block_on(admin.create_topics([&new], &options)) {
         Ok(results) => match results.into_iter().next() {
-            Some(Err((_, code))) => Ok(Found::Refused(code)),
-            Some(Ok(_)) | None => Ok(Found::Made),
+            Some(Err((_, code))) => Ok(Creation::Refused(code)),
+            Some(Ok(_)) | None => Ok(Creation::Created),
         },
-        Err(KafkaError::AdminOp(code)) => Ok(Found::Refused(code)),
+        Err(KafkaError::AdminOp(code)) => Ok(Creation::Refused(code)),
         Err(error) => Err(error.into()),
     }
 }
@@ -152,7 +156,7 @@ fn is_transient(error: RDKafkaErrorCode) -> bool {
             | Code::SaslAuthenticationFailed
             | Code::BrokerNotAvailable
             | Code::LeaderNotAvailable
-            // Brokers that are still gathering.
+            // While the cluster starts, it has fewer brokers than replicas are required.
             | Code::InvalidReplicationFactor
     )
 }
@@ -162,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_a_topic_name() {
+    fn checks_a_topic_name() {
         for good in ["events", "a.b_c-D9"] {
             assert!(check_name(good).is_ok(), "{good}");
         }

@@ -1,4 +1,4 @@
-//! The event log's one integration test binary (each further one would link librdkafka and OpenSSL again).
+//! The integration tests of the event log, in one binary: each further one would link librdkafka and OpenSSL again.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers as well")]
 

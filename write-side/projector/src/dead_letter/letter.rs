@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_can_be_told() {
+    fn shows_the_id_and_type_that_are_known() {
         let letter =
             letter(br#"{"eventId":"test-456","eventType":"UnknownEvent","timestamp":"x"}"#, &Headers::EMPTY);
         assert_eq!(letter.event_id.as_deref(), Some("test-456"));

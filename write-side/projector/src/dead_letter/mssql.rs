@@ -97,7 +97,7 @@ fn bounds(filter: &LetterFilter) -> Vec<Param> {
         time(filter.from),
         time(filter.to),
     ]
-    .map(Param::MaybeText)
+    .map(Param::OptionalText)
     .into()
 }
 
@@ -121,8 +121,8 @@ fn store_error(error: MssqlError) -> LetterError {
 
 fn letter(row: &Row) -> Result<DeadLetter, MssqlError> {
     let text = |column| row.get::<&str>(column).map(str::to_owned);
-    let maybe_text = |column| row.maybe::<&str>(column).map(|text| text.map(str::to_owned));
-    let bytes = |column| row.maybe::<&[u8]>(column).map(|bytes| bytes.map(<[u8]>::to_vec));
+    let maybe_text = |column| row.optional::<&str>(column).map(|text| text.map(str::to_owned));
+    let bytes = |column| row.optional::<&[u8]>(column).map(|bytes| bytes.map(<[u8]>::to_vec));
     Ok(DeadLetter {
         topic: text("topic")?,
         position: position(row)?,

@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use millrace_domain::{Position, Timestamp};
-use millrace_platform::http::openapi::Refusals;
+use millrace_platform::http::openapi::CommonProblems;
 use millrace_platform::http::{detached, json};
 use millrace_platform::problem::Problem;
 use millrace_platform::telemetry::chain;
@@ -82,7 +82,7 @@ struct Letters {
 
 /// Open dead letters, newest first
 #[utoipa::path(get, path = "/api/v1/dlq/messages", tag = "dead letters", params(Page, LetterFilter),
-    responses((status = 200, body = Letters), Refusals))]
+    responses((status = 200, body = Letters), CommonProblems))]
 pub(super) async fn messages(
     State(admin): State<Arc<Admin>>,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
@@ -117,7 +117,7 @@ fn page_and_filter(query: Vec<(String, String)>) -> Result<(Page, LetterFilter),
 /// A dead letter with its payload, its reason and its causes
 #[utoipa::path(get, path = "/api/v1/dlq/messages/{id}", tag = "dead letters",
     params(("id" = String, Path, description = "partition:offset")),
-    responses((status = 200, body = LetterJson<'_>), Refusals))]
+    responses((status = 200, body = LetterJson<'_>), CommonProblems))]
 pub(super) async fn message(
     State(admin): State<Arc<Admin>>,
     Path(id): Path<String>,
@@ -135,7 +135,7 @@ struct Discarded {
 /// Discard a dead letter
 #[utoipa::path(delete, path = "/api/v1/dlq/messages/{id}", tag = "dead letters",
     params(("id" = String, Path, description = "partition:offset")),
-    responses((status = 200, body = Discarded), Refusals))]
+    responses((status = 200, body = Discarded), CommonProblems))]
 pub(super) async fn discard(
     State(admin): State<Arc<Admin>>,
     Path(id): Path<String>,
@@ -171,7 +171,7 @@ struct Stats<'a> {
 
 /// Open dead letters, counted by reason and type
 #[utoipa::path(get, path = "/api/v1/dlq/stats", tag = "dead letters",
-    responses((status = 200, body = Stats<'_>), Refusals))]
+    responses((status = 200, body = Stats<'_>), CommonProblems))]
 pub(super) async fn stats(State(admin): State<Arc<Admin>>) -> Result<Response, Problem> {
     let groups = admin.letters.groups(&LetterFilter::default()).await?;
     let stats = Stats {
@@ -204,7 +204,7 @@ pub(super) struct Clear {
 
 /// Discard every dead letter that is open now
 #[utoipa::path(delete, path = "/api/v1/dlq/clear", tag = "dead letters", params(Clear),
-    responses((status = 200, body = Discarded), Refusals))]
+    responses((status = 200, body = Discarded), CommonProblems))]
 pub(super) async fn clear(
     State(admin): State<Arc<Admin>>,
     clear: Result<Query<Clear>, QueryRejection>,

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use millrace_domain::record::PAYLOAD_BYTES_MAX;
 use millrace_domain::{Position, Timestamp};
-use millrace_platform::http::openapi::Refusals;
+use millrace_platform::http::openapi::CommonProblems;
 use millrace_platform::http::{detached, json, read_body};
 use millrace_platform::problem::Problem;
 use millrace_platform::telemetry::chain;
@@ -108,7 +108,7 @@ async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
 
 /// Send dead letters through the log again
 #[utoipa::path(post, path = "/api/v1/replay", tag = "dead letters", request_body = Replay,
-    responses((status = 200, body = Replayed), Refusals))]
+    responses((status = 200, body = Replayed), CommonProblems))]
 pub(super) async fn replay(State(admin): State<Arc<Admin>>, request: Request) -> Result<Response, Problem> {
     let Replay { ids, event_ids, filter, dry_run, max_messages } = read(request).await?;
     let max = bounded(max_messages)?;
@@ -126,7 +126,7 @@ pub(super) async fn replay(State(admin): State<Arc<Admin>>, request: Request) ->
 
 /// Send the dead letters of a range of time through the log again
 #[utoipa::path(post, path = "/api/v1/replay/batch", tag = "dead letters", request_body = ReplayBatch,
-    responses((status = 200, body = Replayed), Refusals))]
+    responses((status = 200, body = Replayed), CommonProblems))]
 pub(super) async fn replay_batch(
     State(admin): State<Arc<Admin>>,
     request: Request,

@@ -8,7 +8,7 @@ pub mod document;
 use std::collections::BTreeMap;
 
 use millrace_domain::{EventType, Timestamp};
-use millrace_mssql::{FENCED, Migrated, MssqlError, MssqlUrl, Param, Pool, Row};
+use millrace_mssql::{FENCED, Migration, MssqlError, MssqlUrl, Param, Pool, Row};
 use millrace_platform::{ErrorClass, sql};
 use tokio::runtime::Handle;
 
@@ -39,7 +39,7 @@ impl MssqlProjection {
     ///
     /// # Errors
     /// [`ApplyError`] with SQL Server's error.
-    pub fn open(url: &MssqlUrl) -> Result<(Self, Migrated), ApplyError> {
+    pub fn open(url: &MssqlUrl) -> Result<(Self, Migration), ApplyError> {
         let runtime = Handle::try_current().map_err(|error| ApplyError::Fatal(error.into()))?;
         let migrated =
             millrace_mssql::wait_for(&runtime, millrace_mssql::migrate(url)).map_err(open_error)?;
@@ -104,7 +104,7 @@ impl MssqlProjection {
                 if self.was_committed(batch)? { Ok(applied) } else { Err(fenced(batch.spans)) }
             }
             Err(error) => {
-                if error.leaves_the_outcome_unknown() {
+                if error.may_have_committed() {
                     self.in_doubt = batch.spans.to_vec();
                 }
                 Err(sorted(error))
@@ -125,8 +125,8 @@ impl MssqlProjection {
                 Err(error) => error,
             };
             // The first duplicate key may be a race; the second one is the batch's own.
-            let again = (error.is_a_collision() && tried < COLLISIONS_MAX)
-                || (error.is_a_duplicate_key() && tried == 1);
+            let again =
+                (error.is_conflict() && tried < COLLISIONS_MAX) || (error.is_duplicate_key() && tried == 1);
             if !again {
                 return Err(error);
             }
@@ -155,7 +155,7 @@ fn fenced(spans: &[Span]) -> ApplyError {
 
 /// At start a refused login is a wrong setting, which no waiting mends; later it may be an administrator at work.
 fn open_error(error: MssqlError) -> ApplyError {
-    if error.is_a_refused_login() { ApplyError::Fatal(error.into()) } else { sorted(error) }
+    if error.is_login_failure() { ApplyError::Fatal(error.into()) } else { sorted(error) }
 }
 
 fn sorted(error: MssqlError) -> ApplyError {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use millrace_domain::change::{ChangedOrder, Changes};
 use millrace_domain::id::{OrderId, UserId};
-use millrace_platform::change_feed::{CHANNEL, ChangeFeed, FeedMetrics, Heard, Listener};
+use millrace_platform::change_feed::{CHANNEL, ChangeFeed, FeedMessage, FeedMetrics, Subscriber};
 use millrace_testkit::redis::RedisServer;
 
 use crate::world::{World, drain};
@@ -15,10 +15,10 @@ fn feed(world: &World, redis: &RedisServer) -> ChangeFeed {
 }
 
 /// The next message; notices of missed ones are skipped.
-fn changes(world: &World, listener: &mut Listener) -> Changes {
+fn changes(world: &World, listener: &mut Subscriber) -> Changes {
     world.wait(async {
         loop {
-            if let Heard::Changes(changes) = listener.next().await.unwrap() {
+            if let FeedMessage::Changes(changes) = listener.next().await.unwrap() {
                 return Changes::clone(&changes);
             }
         }
@@ -41,8 +41,8 @@ fn what_one_process_projects_another_hears() {
     let Some(mut redis) = RedisServer::start(&[]) else { return };
     let world = World::new();
     let (here, there) = (feed(&world, &redis), feed(&world, &redis));
-    let mut listener = world.wait(async { there.listen() });
-    assert!(matches!(world.wait(listener.next()), Some(Heard::Missed)), "it listens from now on");
+    let mut listener = world.wait(async { there.subscribe() });
+    assert!(matches!(world.wait(listener.next()), Some(FeedMessage::Missed)), "it listens from now on");
     let mut projector = world.projector().with_feed(here);
     world.append(vec![order(1)]);
     drain(&mut projector);
@@ -50,12 +50,12 @@ fn what_one_process_projects_another_hears() {
     let expected = ChangedOrder { order_id, user_id: Some(UserId::parse("u-1").unwrap()) };
     assert_eq!(changes(&world, &mut listener).orders, [expected]);
     // A message of another form counts as missed.
-    let _heard: i64 = redis.ask(&["PUBLISH", CHANNEL, "nonsense"]);
-    assert!(matches!(world.wait(listener.next()), Some(Heard::Missed)));
+    let _heard: i64 = redis.command(&["PUBLISH", CHANNEL, "nonsense"]);
+    assert!(matches!(world.wait(listener.next()), Some(FeedMessage::Missed)));
     // After an outage of Redis listeners get a notice that they may have missed changes.
     redis.stop();
-    redis.start_again();
-    assert!(matches!(world.wait(listener.next()), Some(Heard::Missed)));
+    redis.restart();
+    assert!(matches!(world.wait(listener.next()), Some(FeedMessage::Missed)));
 }
 
 #[test]

@@ -14,6 +14,6 @@ contract_tests![
     letters_are_grouped_by_cause,
     a_letter_is_closed_once,
     discarding_begins_with_the_oldest,
-    the_mirror_is_told_what_to_push_and_what_to_remove,
+    the_mirror_gets_what_to_push_and_what_to_remove,
     a_note_about_another_filling_is_refused,
 ];

@@ -177,7 +177,7 @@ fn b15_the_log_keeps_the_history_that_a_read_model_is_built_from() {
 #[test]
 fn b15_a_topic_of_ours_is_not_compacted() {
     let Some(brokers) = brokers() else { return };
-    let topic = Topic::unmade(&brokers);
+    let topic = Topic::missing(&brokers);
     let kafka = KafkaSettings { group: topic.name().to_owned(), properties: "".parse().unwrap() };
     let log = EventLog::open(&topic.url().parse().unwrap(), &LogSettings { partitions: 1, kafka }).unwrap();
     tokio::runtime::Runtime::new().unwrap().block_on(log.append(vec![no_event("x")])).unwrap();

@@ -11,7 +11,7 @@ use std::ops::Deref;
 use millrace_domain::NewRecord;
 use millrace_domain::envelope::decode_payload;
 use millrace_domain::record::Headers;
-use millrace_platform::http::Serving;
+use millrace_platform::http::HttpServer;
 use millrace_platform::metrics::HttpMetrics;
 use millrace_platform::secret::Secret;
 use millrace_projector::breaker::BreakerSettings;
@@ -74,7 +74,7 @@ impl Api {
         let router = millrace_projector::http::router(admin, token.map(Secret::new), &world.registry, &http);
         let stop = CancellationToken::new();
         let client = Client::of(|listener, runtime| {
-            runtime.spawn(Serving::default().run(listener, router, stop.clone()));
+            runtime.spawn(HttpServer::default().run(listener, router, stop.clone()));
         });
         let file = LogFile::in_folder(world.dir.path());
         Self { client, world, projector, file, stop }

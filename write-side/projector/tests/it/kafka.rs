@@ -235,7 +235,7 @@ fn a_new_read_model_takes_what_retention_has_left() {
 #[test]
 fn a_missing_topic_is_made_with_the_partitions_that_are_set() {
     let Some(brokers) = brokers() else { return };
-    let over = OverKafka::on(Topic::unmade(&brokers), 5, "");
+    let over = OverKafka::on(Topic::missing(&brokers), 5, "");
     let events = adjustments(0, 50);
     over.append(&events);
     assert_eq!(over.topic.ends().len(), 5);
@@ -248,7 +248,7 @@ fn a_missing_topic_is_made_with_the_partitions_that_are_set() {
 }
 
 #[test]
-fn a_store_that_is_away_for_long_costs_no_membership_and_no_letter() {
+fn a_long_outage_of_the_store_costs_no_membership_and_no_letter() {
     let Some(brokers) = brokers() else { return };
     let over = OverKafka::on(Topic::new(&brokers, 3), 3, "max.poll.interval.ms=2000");
     let events = adjustments(0, 100);

@@ -63,11 +63,11 @@ impl Mirrored {
     /// The list equals the store, letter by letter.
     #[track_caller]
     fn assert_agrees(&self) {
-        let shown: Vec<String> = self.redis.ask(&["LRANGE", &self.list, "0", "-1"]);
+        let shown: Vec<String> = self.redis.command(&["LRANGE", &self.list, "0", "-1"]);
         let open = self.world.open_letters();
         let open: Vec<_> = open.iter().map(|letter| serde_json::to_string(letter).unwrap()).collect();
         assert_eq!(shown, open);
-        assert_eq!(self.redis.ask::<i64>(&["LLEN", &self.list]), i64::try_from(open.len()).unwrap());
+        assert_eq!(self.redis.command::<i64>(&["LLEN", &self.list]), i64::try_from(open.len()).unwrap());
     }
 
     fn close(&self, at: usize, resolution: Resolution) {
@@ -83,7 +83,7 @@ fn shows_every_field_newest_first() {
     let mut mirror = there.mirror();
     there.settle(&mut mirror);
     there.assert_agrees();
-    let newest: String = there.redis.ask(&["LINDEX", &there.list, "0"]);
+    let newest: String = there.redis.command(&["LINDEX", &there.list, "0"]);
     let newest: serde_json::Value = serde_json::from_str(&newest).unwrap();
     for field in [
         "id",
@@ -153,7 +153,7 @@ fn what_is_redriven_or_discarded_leaves_the_list() {
     drain(&mut there.world.projector());
     there.settle(&mut mirror);
     there.assert_agrees();
-    let back: String = there.redis.ask(&["LINDEX", &there.list, "0"]);
+    let back: String = there.redis.command(&["LINDEX", &there.list, "0"]);
     let back: serde_json::Value = serde_json::from_str(&back).unwrap();
     assert_eq!((&back["attempts"], back["history"].as_array().unwrap().len()), (&2.into(), 1));
     let discard = there.world.letters();
@@ -194,7 +194,7 @@ fn redis_may_be_down_for_as_long_as_it_likes() {
     let mut mirror = there.mirror();
     assert!(there.failed(&mut mirror).starts_with("Redis: "));
     assert_eq!(there.world.open_letters().len(), 7, "the projector went on");
-    there.redis.start_again();
+    there.redis.restart();
     there.settle(&mut mirror);
     there.assert_agrees();
     // It comes back with nothing in it, and meanwhile letters died and were closed.
@@ -202,7 +202,7 @@ fn redis_may_be_down_for_as_long_as_it_likes() {
     there.die();
     there.close(9, Resolution::Discarded);
     assert!(there.failed(&mut mirror).starts_with("Redis: "));
-    there.redis.start_again();
+    there.redis.restart();
     there.settle(&mut mirror);
     there.assert_agrees();
     assert_eq!(there.world.open_letters().len(), 13);
@@ -214,13 +214,13 @@ fn a_redis_that_was_emptied_or_set_back_is_filled_again() {
     let there = Mirrored::new(redis);
     let mut mirror = there.mirror();
     there.settle(&mut mirror);
-    let () = there.redis.ask(&["FLUSHALL"]);
+    let () = there.redis.command(&["FLUSHALL"]);
     there.settle(&mut mirror);
     there.assert_agrees();
     // A backup of it: the same generation, fewer changes.
     let meta = format!("{}:mirror", there.list);
-    let () = there.redis.ask(&["HSET", &meta, "version", "0"]);
-    let () = there.redis.ask(&["DEL", &there.list, &format!("{}:index", there.list)]);
+    let () = there.redis.command(&["HSET", &meta, "version", "0"]);
+    let () = there.redis.command(&["DEL", &there.list, &format!("{}:index", there.list)]);
     there.settle(&mut mirror);
     there.assert_agrees();
 }
@@ -231,11 +231,11 @@ fn a_slow_redis_is_not_waited_for() {
     let there = Mirrored::new(redis);
     let mut mirror = there.mirror();
     let _round = there.world.wait(mirror.round()).unwrap();
-    let () = there.redis.ask(&["CLIENT", "PAUSE", "600000", "WRITE"]);
+    let () = there.redis.command(&["CLIENT", "PAUSE", "600000", "WRITE"]);
     assert!(there.failed(&mut mirror).starts_with("Redis: "));
     there.die();
     assert_eq!(there.world.open_letters().len(), 14, "the projector went on");
-    let () = there.redis.ask(&["CLIENT", "UNPAUSE"]);
+    let () = there.redis.command(&["CLIENT", "UNPAUSE"]);
     there.settle(&mut mirror);
     there.assert_agrees();
 }
@@ -246,24 +246,24 @@ fn a_full_redis_takes_nothing_more_but_lets_letters_go() {
     let there = Mirrored::new(redis);
     let mut mirror = there.mirror();
     there.settle(&mut mirror);
-    let () = there.redis.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    let () = there.redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
     there.die();
     let failure = there.failed(&mut mirror);
     assert!(failure.contains("OOM"), "{failure}");
-    assert_eq!(there.redis.ask::<i64>(&["LLEN", &there.list]), 7);
+    assert_eq!(there.redis.command::<i64>(&["LLEN", &there.list]), 7);
     there.close(13, Resolution::Discarded);
     assert!(there.failed(&mut mirror).contains("OOM"));
-    assert_eq!(there.redis.ask::<i64>(&["LLEN", &there.list]), 6, "what frees memory is done first");
-    let () = there.redis.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(there.redis.command::<i64>(&["LLEN", &there.list]), 6, "what frees memory is done first");
+    let () = there.redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
     there.settle(&mut mirror);
     there.assert_agrees();
 }
 
 #[test]
-fn a_wrong_password_is_told_and_never_shown() {
+fn a_wrong_password_is_reported_and_never_shown() {
     let Some(redis) = RedisServer::start(&[]) else { return };
     let there = Mirrored::new(redis);
-    let () = there.redis.ask(&["CONFIG", "SET", "requirepass", "right-one"]);
+    let () = there.redis.command(&["CONFIG", "SET", "requirepass", "right-one"]);
     let at = |password: &str| format!("redis://:{password}@127.0.0.1:{}/0", there.redis.port());
     let mut locked_out = there.mirror_at(&at("wr0ng-one"));
     let failure = there.failed(&mut locked_out);
@@ -278,11 +278,11 @@ fn a_wrong_password_is_told_and_never_shown() {
 fn user_password_and_database_of_the_address_are_used() {
     let Some(redis) = RedisServer::start(&[]) else { return };
     let there = Mirrored::new(redis);
-    let () = there.redis.ask(&["ACL", "SETUSER", "ada", "on", ">s3cr:t/pw", "~*", "&*", "+@all"]);
+    let () = there.redis.command(&["ACL", "SETUSER", "ada", "on", ">s3cr:t/pw", "~*", "&*", "+@all"]);
     let at = |database: u8| format!("redis://ada:s3cr%3At%2Fpw@127.0.0.1:{}/{database}", there.redis.port());
     there.settle(&mut there.mirror_at(&at(2)));
-    assert_eq!(there.redis.ask::<i64>(&["EXISTS", &there.list]), 0, "database 0 is empty");
-    let () = there.redis.ask(&["SWAPDB", "0", "2"]);
+    assert_eq!(there.redis.command::<i64>(&["EXISTS", &there.list]), 0, "database 0 is empty");
+    let () = there.redis.command(&["SWAPDB", "0", "2"]);
     there.assert_agrees();
     let beyond = there.failed(&mut there.mirror_at(&at(99)));
     assert!(beyond.to_ascii_lowercase().contains("out of range"), "{beyond}");
@@ -301,7 +301,7 @@ fn two_mirrors_that_take_the_list_from_each_other_show_each_letter_once() {
         move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let (mut overtaken, mut done) = (0, 0);
-            // Whoever is overtaken begins again; both have been through to the end three times when this ends.
+            // A mirror that was overtaken starts again. At the end both have finished three times.
             while done < 3 {
                 match runtime.block_on(mirror.catch_up()) {
                     Ok(_) => done += 1,
@@ -339,15 +339,15 @@ fn a_mirror_that_is_not_in_turn_waits() {
 fn a_list_of_others_is_kept() {
     let Some(redis) = RedisServer::any() else { return };
     let there = Mirrored::new(redis);
-    let () = there.redis.ask(&["RPUSH", &there.list, "an older system's letter"]);
+    let () = there.redis.command(&["RPUSH", &there.list, "an older system's letter"]);
     let mut mirror = there.mirror();
     there.settle(&mut mirror);
     there.assert_agrees();
-    let kept: Vec<String> = there.redis.ask(&["KEYS", &format!("{}:before-*", there.list)]);
-    let letters: Vec<String> = there.redis.ask(&["LRANGE", &kept[0], "0", "-1"]);
+    let kept: Vec<String> = there.redis.command(&["KEYS", &format!("{}:before-*", there.list)]);
+    let letters: Vec<String> = there.redis.command(&["LRANGE", &kept[0], "0", "-1"]);
     assert_eq!(letters, ["an older system's letter"]);
     // What a person takes off the list is shown again, but not at once: perhaps he means to take them all.
-    let _taken: String = there.redis.ask(&["LPOP", &there.list]);
+    let _taken: String = there.redis.command(&["LPOP", &there.list]);
     assert_eq!(there.world.wait(mirror.round()).unwrap(), Round::Backoff);
     there.world.wait(mirror.rebuild()).unwrap();
     there.assert_agrees();

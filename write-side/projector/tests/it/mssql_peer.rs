@@ -207,7 +207,7 @@ fn a_duplicate_key_is_a_race_once_and_poison_twice() {
 }
 
 #[test]
-fn errors_are_told_apart() {
+fn errors_are_classified() {
     let outcome = |number| {
         let mut store = Store::new(move |_| vec![Reply::error(number, "no")]);
         match store.apply(&one_of_each()).unwrap_err() {
@@ -322,7 +322,7 @@ fn a_server_that_is_gone_is_waited_for_and_found_again() {
 }
 
 #[test]
-fn a_refused_login_is_told_in_the_servers_words_without_the_password() {
+fn a_refused_login_is_reported_in_the_servers_words_without_the_password() {
     let refuse = || {
         vec![Reply::Error {
             number: 18456,
@@ -331,10 +331,10 @@ fn a_refused_login_is_told_in_the_servers_words_without_the_password() {
             message: "Login failed for user 'sa'.".into(),
         }]
     };
-    let peer = TdsPeer::setup().logins(move |_| refuse()).start(|_| counted(0));
+    let peer = TdsPeer::builder().logins(move |_| refuse()).start(|_| counted(0));
     let store = Store::with(peer, "");
     let error = store.runtime.block_on(Pool::probe(&url(&store.peer, ""))).unwrap_err();
-    assert!(error.is_a_refused_login());
+    assert!(error.is_login_failure());
     assert!(error.to_string().contains("Login failed for user 'sa'."), "{error}");
     assert!(!format!("{error:?}").contains("hunter2"));
 }
@@ -352,7 +352,7 @@ fn tls_is_as_the_url_says() {
     assert!(refused.contains("trust-server-certificate=true"), "{refused}");
     probe(&peer, &format!("ca={}", peer.ca_file().display())).unwrap();
     probe(&peer, "trust-server-certificate=true").unwrap();
-    let bare = TdsPeer::setup().without_tls().start(|_| counted(0));
+    let bare = TdsPeer::builder().without_tls().start(|_| counted(0));
     assert!(
         probe(&bare, "trust-server-certificate=true").is_err(),
         "TLS is requested unless the URL disables it"
@@ -372,7 +372,7 @@ fn a_migration_lets_one_in_at_a_time_and_runs_what_is_missing() {
     };
     let store = Store::new(script);
     let migrated = store.runtime.block_on(migrate(&url(&store.peer, ""))).unwrap();
-    assert!(migrated.steps >= 1 && migrated.snapshot && !migrated.made_database, "{migrated:?}");
+    assert!(migrated.steps >= 1 && migrated.snapshot && !migrated.created_database, "{migrated:?}");
     let requests = store.peer.requests();
     assert!(requests[0].sql.contains("OPENJSON") && requests[1].sql.contains("sp_getapplock"));
     assert!(requests.last().unwrap().sql.contains("sp_releaseapplock"));
@@ -381,7 +381,7 @@ fn a_migration_lets_one_in_at_a_time_and_runs_what_is_missing() {
 }
 
 #[test]
-fn a_database_that_speaks_an_old_dialect_is_told_of_before_anything_is_changed() {
+fn an_old_compatibility_level_is_reported_before_anything_is_changed() {
     let store = Store::new(|_| vec![Reply::error(319, "Incorrect syntax near the keyword 'with'.")]);
     let refused = store.runtime.block_on(migrate(&url(&store.peer, ""))).unwrap_err().to_string();
     assert!(refused.contains("COMPATIBILITY_LEVEL") && refused.contains("130"), "{refused}");
@@ -391,7 +391,7 @@ fn a_database_that_speaks_an_old_dialect_is_told_of_before_anything_is_changed()
 #[test]
 fn a_database_that_another_makes_at_that_moment_is_no_error() {
     let mut missing = true;
-    let peer = TdsPeer::setup()
+    let peer = TdsPeer::builder()
         .logins(move |_| match std::mem::take(&mut missing) {
             true => vec![Reply::Error { number: 4060, class: 11, state: 1, message: "no".into() }],
             false => Vec::new(),
@@ -404,7 +404,7 @@ fn a_database_that_another_makes_at_that_moment_is_no_error() {
             _ => vec![],
         });
     let store = Store::with(peer, "");
-    assert!(!store.runtime.block_on(migrate(&url(&store.peer, ""))).unwrap().made_database);
+    assert!(!store.runtime.block_on(migrate(&url(&store.peer, ""))).unwrap().created_database);
 }
 
 #[test]
@@ -413,7 +413,7 @@ fn a_missing_database_is_made_as_soon_as_the_server_can() {
         || vec![Reply::Error { number: 4060, class: 11, state: 1, message: "Cannot open database".into() }];
     // Others make theirs at that moment, and ours does not let us in at once.
     let (mut in_master, mut refused) = (false, 0);
-    let peer = TdsPeer::setup()
+    let peer = TdsPeer::builder()
         .logins(move |login| {
             in_master |= login.database == "master";
             refused += i32::from(login.database != "master");
@@ -431,7 +431,7 @@ fn a_missing_database_is_made_as_soon_as_the_server_can() {
         });
     let store = Store::with(peer, "");
     let migrated = store.runtime.block_on(migrate(&url(&store.peer, ""))).unwrap();
-    assert!(migrated.made_database);
+    assert!(migrated.created_database);
     let requests = store.peer.requests();
     assert_eq!([requests[0].text(1), requests[1].text(1)], ["millrace"; 2], "the name is a parameter");
 }

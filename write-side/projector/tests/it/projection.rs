@@ -19,7 +19,7 @@ contract_tests![
     b07_an_order_may_come_before_its_user_and_a_payment_before_its_order,
     b01_redelivered_inventory_counts_once,
     b10_an_older_report_does_not_overwrite_the_sum_nor_a_newer_report,
-    the_fence_refuses_who_does_not_stand_at_it,
+    the_fence_refuses_a_batch_that_does_not_start_at_it,
     the_inbox_forgets_what_is_old_slice_by_slice_and_nothing_else,
     a_sum_beyond_64_bits_is_refused_whole,
     ids_that_differ_in_case_are_two,

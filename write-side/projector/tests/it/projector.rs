@@ -227,7 +227,7 @@ fn a_read_model_that_belongs_to_another_log_is_said_so() {
     let mut projector = world.projector();
     projector.step().unwrap();
     let error = projector.step().unwrap_err().to_string();
-    assert!(error.contains("0:500") && error.contains("do not belong together"), "{error}");
+    assert!(error.contains("0:500") && error.contains("does not belong to this log"), "{error}");
 }
 
 #[test]

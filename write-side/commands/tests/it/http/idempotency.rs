@@ -174,7 +174,7 @@ fn without_its_store_a_key_promises_nothing() {
     assert_eq!(answer.header("retry-after"), "1");
     api.post(ORDERS, ORDER).accepted();
     assert_eq!(api.records(), 2);
-    redis.start_again();
+    redis.restart();
     send(&api, &new_key(), ORDERS, ORDER).accepted();
 }
 

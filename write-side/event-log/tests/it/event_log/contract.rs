@@ -1,4 +1,4 @@
-//! What every adapter does. One function per behaviour; each gets a new log of six partitions.
+//! The contract of the event log: one function for each behaviour. Each gets a new log of six partitions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
@@ -10,7 +10,7 @@ use millrace_event_log::{LogError, PollLimits, Polled};
 
 use super::fixture::{Fixture, LIMITS, PARTITIONS, Read, Reader, WAIT, record, sorted};
 
-/// Long enough to be noticed when nothing wakes the consumer before.
+/// Long enough to be noticed if the append does not wake the consumer.
 const LONG_WAIT: Duration = Duration::from_secs(60);
 
 pub(super) fn the_first_poll_assigns_every_partition(fixture: &Fixture) {
@@ -20,10 +20,10 @@ pub(super) fn the_first_poll_assigns_every_partition(fixture: &Fixture) {
     assigned.sort_unstable();
     assert_eq!(assigned, (0..PARTITIONS).collect::<Vec<_>>());
     let (polled, read) = reader.poll(LIMITS, Duration::from_millis(100)).unwrap();
-    assert_eq!((polled, read), (Polled::Records, vec![]), "nothing is read before start");
+    assert_eq!((polled, read), (Polled::Records, vec![]), "no record is returned before start");
 }
 
-pub(super) fn reads_back_what_was_appended(fixture: &Fixture) {
+pub(super) fn reads_back_appended_records(fixture: &Fixture) {
     let headers = Headers::EMPTY.with("ce_type", b"OrderPlaced").with("empty", b"").with("raw", b"\0\xff");
     let records = vec![
         record("user-1", "{\"a\":1}"),
@@ -69,7 +69,7 @@ pub(super) fn takes_a_record_of_one_mebibyte(fixture: &Fixture) {
     assert_eq!(
         read[0].payload.as_ref().map(Vec::len),
         Some(PAYLOAD_BYTES_MAX),
-        "beyond bytes_max, yet taken"
+        "larger than bytes_max, and returned"
     );
     assert_eq!(read[1].payload.as_deref(), Some(&b"small"[..]));
 }
@@ -120,12 +120,12 @@ pub(super) fn wakes_when_something_is_appended(fixture: &Fixture) {
     });
 }
 
-pub(super) fn an_empty_log_gives_an_empty_batch(fixture: &Fixture) {
+pub(super) fn an_empty_log_returns_an_empty_batch(fixture: &Fixture) {
     let mut reader = Reader::from_the_beginning(&fixture.log);
     for wait in [Duration::ZERO, Duration::from_millis(20)] {
         assert_eq!(reader.poll(LIMITS, wait).unwrap(), (Polled::Records, vec![]));
     }
-    assert_eq!(fixture.append(vec![]), [], "nothing appended is nothing");
+    assert_eq!(fixture.append(vec![]), [], "an empty append has no positions");
 }
 
 pub(super) fn starting_again_reads_again(fixture: &Fixture) {
@@ -133,7 +133,7 @@ pub(super) fn starting_again_reads_again(fixture: &Fixture) {
     let partition = positions[0].partition;
     let mut reader = Reader::from_the_beginning(&fixture.log);
     let first = reader.read(50);
-    // To an offset, to the beginning, right after another start, and with most of a batch still on its way.
+    // To an offset, to the beginning, right after another start, and with most of a batch still in flight.
     reader.consumer.start(&[(partition, Some(positions[30].offset))]).unwrap();
     assert_eq!(reader.read(20), first[30..]);
     reader.consumer.start(&[(partition, None)]).unwrap();
@@ -143,7 +143,7 @@ pub(super) fn starting_again_reads_again(fixture: &Fixture) {
     reader.consumer.start(&[(partition, Some(positions[5].offset))]).unwrap();
     assert_eq!(reader.read(45), first[5..]);
     let appended = fixture.append(vec![record("one", "more")]);
-    assert_eq!(reader.read(1)[0].position, appended[0], "and on behind it");
+    assert_eq!(reader.read(1)[0].position, appended[0], "continues after the last record");
 }
 
 pub(super) fn a_position_beyond_the_end_is_fatal(fixture: &Fixture) {
@@ -155,33 +155,33 @@ pub(super) fn a_position_beyond_the_end_is_fatal(fixture: &Fixture) {
     assert!(matches!(error, LogError::Fatal(_)), "{error:?}");
     let text = error.to_string();
     assert!(
-        text.contains(&format!("{partition}:{}", offset + 2)) && text.contains("do not belong together"),
+        text.contains(&format!("{partition}:{}", offset + 2)) && text.contains("does not belong to this log"),
         "{text}"
     );
     reader.consumer.start(&[(partition, Some(offset + 1))]).unwrap();
 }
 
-pub(super) fn concurrent_appends_get_places_of_their_own(fixture: &Fixture) {
+pub(super) fn concurrent_appends_get_distinct_positions(fixture: &Fixture) {
     let tasks: Vec<_> = (0..8)
         .map(|task| {
             let log = fixture.log.clone();
             fixture.runtime.spawn(async move {
-                let mut stands = Vec::new();
+                let mut positions = Vec::new();
                 for n in 0..25 {
                     let key = format!("key-{}", (task + n) % 11);
-                    stands.extend(log.append(vec![record(&key, "a"), record(&key, "b")]).await.unwrap());
+                    positions.extend(log.append(vec![record(&key, "a"), record(&key, "b")]).await.unwrap());
                 }
-                stands
+                positions
             })
         })
         .collect();
-    let stands: Vec<Position> =
+    let positions: Vec<Position> =
         tasks.into_iter().flat_map(|task| fixture.runtime.block_on(task).unwrap()).collect();
-    assert_eq!(stands.len(), 400);
+    assert_eq!(positions.len(), 400);
     let read = Reader::from_the_beginning(&fixture.log).read(400);
-    let places = sorted(stands);
-    assert_eq!(sorted(read.iter().map(|r| r.position)), places, "each place once, and nothing else");
-    for pair in places.windows(2).filter(|pair| pair[0].partition == pair[1].partition) {
+    let positions = sorted(positions);
+    assert_eq!(sorted(read.iter().map(|r| r.position)), positions, "each position once");
+    for pair in positions.windows(2).filter(|pair| pair[0].partition == pair[1].partition) {
         assert_eq!(pair[0].offset + 1, pair[1].offset, "without gaps");
     }
 }
@@ -202,7 +202,7 @@ pub(super) fn lag_counts_down_to_zero(fixture: &Fixture) {
     reader.consumer.commit(&next);
 }
 
-pub(super) fn idling_loses_nothing(fixture: &Fixture) {
+pub(super) fn idling_loses_no_record(fixture: &Fixture) {
     let mut reader = Reader::from_the_beginning(&fixture.log);
     let mut positions = fixture.append_numbered(30);
     let few = PollLimits { events_max: 10, ..LIMITS };
@@ -218,7 +218,7 @@ pub(super) fn idling_loses_nothing(fixture: &Fixture) {
 }
 
 pub(super) fn answers_a_ping(fixture: &Fixture) {
-    // An append waits until the topic is known; a ping does not.
+    // A ping does not wait for the brokers to be reached for the first time, an append does.
     fixture.append_numbered(1);
     fixture.runtime.block_on(fixture.log.ping()).unwrap();
 }

@@ -1,4 +1,4 @@
-//! What the embedded log promises beyond the contract: it is a file, for one process.
+//! Tests of the embedded log only: it is a file, and belongs to one process.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ fn a_second_process_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn keeps_the_partitions_it_was_made_with() {
+fn an_existing_log_keeps_its_partitions() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path(), 3).unwrap());
     let log = open(dir.path(), 12).unwrap();
@@ -51,22 +51,25 @@ fn an_unknown_partition_is_fatal() {
     let mut reader = Reader::new(&open(dir.path(), 3).unwrap());
     reader.assigned();
     let error = reader.consumer.start(&[(3, None)]).unwrap_err();
-    assert!(matches!(&error, LogError::Fatal(text) if text.contains("do not belong together")), "{error:?}");
+    assert!(
+        matches!(&error, LogError::Fatal(text) if text.contains("does not belong to this log")),
+        "{error:?}"
+    );
 }
 
 #[test]
 fn one_append_is_all_or_nothing() {
     let (dir, runtime) = (tempfile::tempdir().unwrap(), Runtime::new().unwrap());
     let log = open(dir.path(), 6).unwrap();
-    let saboteur = rusqlite::Connection::open(dir.path().join("events.db")).unwrap();
+    let other = rusqlite::Connection::open(dir.path().join("events.db")).unwrap();
     // The third record of the append fails inside the log's own transaction.
-    saboteur
+    other
         .execute_batch("CREATE TRIGGER refuse BEFORE INSERT ON records WHEN NEW.payload = x'626164' BEGIN SELECT RAISE(FAIL, 'refused'); END")
         .unwrap();
     let records = ["good", "good", "bad", "good"].map(|payload| record("k", payload)).to_vec();
     let error = runtime.block_on(log.append(records)).unwrap_err();
     assert!(matches!(error, LogError::Unavailable(_)), "{error:?}");
-    saboteur.execute_batch("DROP TRIGGER refuse").unwrap();
+    other.execute_batch("DROP TRIGGER refuse").unwrap();
     let positions = runtime.block_on(log.append(vec![record("k", "after")])).unwrap();
     let read = Reader::from_the_beginning(&log).read(1);
     assert_eq!((read[0].position, positions[0].offset), (positions[0], 0), "the first of its partition");

@@ -1,4 +1,4 @@
-//! A log per adapter, and a reader that waits for records, never for time.
+//! A log for each adapter, and a reader that waits for records instead of sleeping.
 
 use std::time::Duration;
 
@@ -14,25 +14,24 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-/// Partitions of every log here.
 pub(super) const PARTITIONS: i32 = 6;
 pub(super) const LIMITS: PollLimits = PollLimits { events_max: 1000, bytes_max: 16 * 1024 * 1024 };
-/// Polls after which a test gives up waiting, and how long each may wait.
+/// Maximum number of polls, and the wait of each.
 const POLLS_MAX: usize = 60;
 pub(super) const WAIT: Duration = Duration::from_secs(1);
 
-/// The mock lets every later rebalance take as long as a session less one second.
+/// In the mock cluster a rebalance takes as long as a session less one second.
 const MOCK_PROPERTIES: &str = "session.timeout.ms=2500;heartbeat.interval.ms=250";
 
-/// An opened log and what it stands on.
+/// An open log and its resources.
 pub(super) struct Fixture {
     pub(super) log: EventLog,
     pub(super) runtime: Runtime,
-    _ground: Ground,
+    _resources: Resources,
 }
 
 #[expect(dead_code, reason = "kept for their Drop")]
-enum Ground {
+enum Resources {
     Folder(TempDir),
     Mock(Mock),
     Brokers,
@@ -43,7 +42,7 @@ impl Fixture {
         self.runtime.block_on(self.log.append(records)).unwrap()
     }
 
-    /// `count` records with keys and payloads of their own.
+    /// Appends `count` records with distinct keys and payloads.
     pub(super) fn append_numbered(&self, count: usize) -> Vec<Position> {
         self.append((0..count).map(|n| record(&format!("key-{n}"), &format!("payload-{n}"))).collect())
     }
@@ -69,16 +68,16 @@ pub(super) fn embedded() -> Fixture {
     Fixture {
         log: EventLog::open(&url, &settings("")).unwrap(),
         runtime: runtime(),
-        _ground: Ground::Folder(dir),
+        _resources: Resources::Folder(dir),
     }
 }
 
 pub(super) fn kafka_mock() -> Fixture {
     let mock = Mock::with_topic(PARTITIONS);
-    Fixture { log: mock.open("").unwrap(), runtime: runtime(), _ground: Ground::Mock(mock) }
+    Fixture { log: mock.open("").unwrap(), runtime: runtime(), _resources: Resources::Mock(mock) }
 }
 
-/// Real Kafka, or `None` and a line that says so.
+/// Real Kafka; `None`, and a line on stderr, if it is not configured.
 pub(super) fn kafka() -> Option<Fixture> {
     let brokers = millrace_testkit::kafka::brokers()?;
     let topic = format!("test-{}", Uuid::now_v7());
@@ -87,7 +86,7 @@ pub(super) fn kafka() -> Option<Fixture> {
     let url = EventLogUrl::Kafka { brokers: brokers.clone(), topic: topic.clone() };
     let log = EventLog::open(&url, &settings).unwrap();
     millrace_testkit::kafka::await_leaders(&brokers, &topic, PARTITIONS);
-    Some(Fixture { log, runtime: runtime(), _ground: Ground::Brokers })
+    Some(Fixture { log, runtime: runtime(), _resources: Resources::Brokers })
 }
 
 /// librdkafka's mock cluster of one broker.
@@ -112,7 +111,7 @@ impl Mock {
         self.0.client().mock_cluster().unwrap()
     }
 
-    /// The topic `events`, which the mock does not let clients make.
+    /// A cluster with the topic `events`; the mock does not allow clients to create one.
     pub(super) fn with_topic(partitions: i32) -> Self {
         let mock = Self::start();
         mock.cluster().create_topic("events", partitions, 1).unwrap();
@@ -166,7 +165,7 @@ impl Reader {
         Self { consumer: log.consumer().unwrap(), batch: RecordBatch::new(log.topic()) }
     }
 
-    /// Started at the beginning of every partition.
+    /// A reader that starts at the beginning of every partition.
     pub(super) fn from_the_beginning(log: &EventLog) -> Self {
         let mut reader = Self::new(log);
         let positions: Vec<_> = reader.assigned().into_iter().map(|p| (p, None)).collect();
@@ -215,7 +214,6 @@ impl Reader {
     }
 }
 
-/// Positions in their natural order.
 pub(super) fn sorted(positions: impl IntoIterator<Item = Position>) -> Vec<Position> {
     let mut positions: Vec<_> = positions.into_iter().collect();
     positions.sort();

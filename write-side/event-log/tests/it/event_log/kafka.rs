@@ -1,4 +1,4 @@
-//! What the Kafka adapter promises beyond the contract: other people's records, loud settings.
+//! Tests of the Kafka adapter only: records of other producers, invalid settings, deleted records.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use super::fixture::{LIMITS, Mock, PARTITIONS, Reader, WAIT, kafka_mock, record, settings};
 
-/// Polls enough for a group to settle.
+/// Enough polls for a group to settle.
 const POLLS_MAX: usize = 600;
 const SHORT_WAIT: Duration = Duration::from_millis(50);
 
 #[test]
-fn keys_land_where_javas_producer_puts_them() {
+fn keys_have_the_partitions_of_the_java_client() {
     // Hashes of these keys from the tests of org.apache.kafka.common.utils.Utils.murmur2.
     let hashes = [("21", -973_932_308), ("foobar", -790_332_482), ("a-little-bit-long-string", -985_981_536)];
     let positions = kafka_mock().append(hashes.iter().map(|(key, _)| record(key, "x")).collect());
@@ -25,12 +25,15 @@ fn keys_land_where_javas_producer_puts_them() {
 }
 
 #[test]
-fn takes_what_others_wrote() {
+fn reads_records_of_other_producers() {
     let mock = Mock::with_topic(PARTITIONS);
     let fixture_log = mock.open("").unwrap();
     let producer: FutureProducer =
         ClientConfig::new().set("bootstrap.servers", mock.cluster().bootstrap_servers()).create().unwrap();
-    #[expect(unsafe_code, reason = "no safe way to make a header name as broken as another producer can")]
+    #[expect(
+        unsafe_code,
+        reason = "there is no safe way to create the invalid header name that another producer can send"
+    )]
     // SAFETY: the bytes are only copied into the header, through their pointer and length.
     let broken = unsafe { String::from_utf8_unchecked(vec![0xff, 0xfe]) };
     let headers = OwnedHeaders::new()
@@ -53,7 +56,7 @@ fn takes_what_others_wrote() {
 }
 
 #[test]
-fn brokers_that_never_answer_do_not_stop_the_start() {
+fn brokers_that_never_answer_do_not_prevent_a_start() {
     let url = "kafka://127.0.0.1:1/events".parse().unwrap();
     let log = EventLog::open(&url, &settings("")).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -63,7 +66,7 @@ fn brokers_that_never_answer_do_not_stop_the_start() {
 }
 
 #[test]
-fn settings_that_can_never_work_are_fatal() {
+fn invalid_settings_are_fatal() {
     let mock = Mock::with_topic(PARTITIONS);
     for (properties, named) in [
         ("linger.mss=5", "linger.mss"),
@@ -75,7 +78,7 @@ fn settings_that_can_never_work_are_fatal() {
         assert!(matches!(&error, LogError::Fatal(text) if text.contains(named)), "{properties}: {error:?}");
         assert!(!error.to_string().contains('\n'), "{error}");
     }
-    // Only the consumer looks at this one.
+    // Only the consumer checks this one.
     let log = mock.open("session.timeout.ms=400000").unwrap();
     assert!(matches!(log.consumer().unwrap_err(), LogError::Fatal(_)));
     for url in ["kafka://no-port/events", "kafka://k:9092,/events", "kafka://k:9092/e vents"] {
@@ -84,7 +87,7 @@ fn settings_that_can_never_work_are_fatal() {
     }
 }
 
-/// As much as pushes older records out of a partition of the mock cluster (5 MiB, TRAPS 15).
+/// Appends enough to push older records out of a partition: the mock cluster keeps 5 MiB.
 fn flood(log: &EventLog) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let payload = "x".repeat(1_000_000);
@@ -105,14 +108,14 @@ fn records_deleted_before_they_were_projected_are_fatal() {
     reader.consumer.start(&[(0, None)]).unwrap();
     assert!(
         reader.poll(LIMITS, WAIT).unwrap().1[0].position.offset > 0,
-        "a new read model takes what is there"
+        "a new read model starts with the first record that exists"
     );
 }
 
 #[test]
 fn records_deleted_under_the_consumer_are_fatal() {
     let mock = Mock::with_topic(1);
-    // Next to nothing is read ahead.
+    // Almost no record is fetched ahead.
     let log = mock
         .open("queued.min.messages=1;queued.max.messages.kbytes=1;fetch.message.max.bytes=1;compression.type=none")
         .unwrap();

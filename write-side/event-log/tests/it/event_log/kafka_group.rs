@@ -1,4 +1,4 @@
-//! What the Kafka adapter promises as a member of a group: sharing, taking over, waiting, coming back.
+//! Tests of the Kafka adapter as a member of a group: sharing partitions, failover, idling, reconnecting.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use millrace_event_log::{EventLog, LogError, Polled};
 
 use super::fixture::{Fixture, LIMITS, Mock, PARTITIONS, Read, Reader, kafka, kafka_mock, record, sorted};
 
-/// Polls enough for a group to settle.
+/// Enough polls for a group to settle.
 const POLLS_MAX: usize = 600;
 const SHORT_WAIT: Duration = Duration::from_millis(50);
 
-/// A reader that follows its group and reads what it is given from the beginning.
+/// A reader that starts every assigned partition at its beginning.
 struct Member {
     reader: Reader,
     owned: BTreeSet<i32>,
@@ -66,7 +66,7 @@ fn shares_and_takes_over(fixture: &Fixture) {
     let mut second = Member::join(&fixture.log);
     step_until(&mut [&mut first, &mut second], |m| m[0].owned.len() == 3 && m[1].owned.len() == 3);
     assert_eq!(&first.owned | &second.owned, all);
-    assert_eq!((first.revoked, second.revoked), (3, 0), "the others stay where they are");
+    assert_eq!((first.revoked, second.revoked), (3, 0), "the other partitions do not move");
 
     let moved = second.owned.clone();
     let at_second: Vec<_> = positions.iter().filter(|p| moved.contains(&p.partition)).copied().collect();
@@ -82,7 +82,7 @@ fn shares_and_takes_over(fixture: &Fixture) {
 }
 
 #[test]
-fn a_group_shares_the_partitions_and_takes_over() {
+fn members_share_the_partitions_and_take_over() {
     shares_and_takes_over(&kafka_mock());
     if let Some(fixture) = kafka() {
         shares_and_takes_over(&fixture);
@@ -96,7 +96,7 @@ fn idling_stays_in_the_group() {
     let mut first = Member::join(&fixture.log);
     step_until(&mut [&mut first], |m| m[0].owned.len() == 6);
     let mut second = Member::join(&fixture.log);
-    // The first only idles: it gives up half of its partitions all the same, and keeps the other half.
+    // The first member only idles. It still releases half of its partitions and keeps the other half.
     for _ in 0..POLLS_MAX {
         first.reader.consumer.idle(SHORT_WAIT);
         second.step();
@@ -106,16 +106,16 @@ fn idling_stays_in_the_group() {
     }
     assert_eq!(second.owned.len(), 3);
     step_until(&mut [&mut first, &mut second], |m| {
-        let places: BTreeSet<Position> = m.iter().flat_map(|m| &m.read).map(|r| r.position).collect();
-        m[0].owned.len() == 3 && places.len() == positions.len()
+        let positions_read: BTreeSet<Position> = m.iter().flat_map(|m| &m.read).map(|r| r.position).collect();
+        m[0].owned.len() == 3 && positions_read.len() == positions.len()
     });
 }
 
 #[test]
-fn a_start_delayed_by_a_long_pause_holds_up_nobody() {
+fn a_delayed_start_does_not_block_the_group() {
     let fixture = kafka_mock();
     let positions = fixture.append_numbered(60);
-    // The first is assigned everything and does not get round to start, as when its database is away.
+    // The first member is assigned everything and does not start, as while its database is unavailable.
     let mut first = Reader::new(&fixture.log);
     assert_eq!(first.assigned().len(), 6);
     let mut second = Member::join(&fixture.log);
@@ -126,8 +126,8 @@ fn a_start_delayed_by_a_long_pause_holds_up_nobody() {
             break;
         }
     }
-    assert_eq!(second.owned.len(), 3, "it gets its share");
-    // Now the first starts all it was assigned; what it lost meanwhile is passed over.
+    assert_eq!(second.owned.len(), 3, "the second member gets its share");
+    // Now the first member starts all its partitions. Those that were revoked meanwhile are ignored.
     let all: Vec<_> = (0..PARTITIONS).map(|p| (p, None)).collect();
     first.consumer.start(&all).unwrap();
     let mut read = Vec::new();
@@ -144,7 +144,7 @@ fn a_start_delayed_by_a_long_pause_holds_up_nobody() {
 }
 
 #[test]
-fn an_outage_longer_than_the_session_passes() {
+fn recovers_from_an_outage_longer_than_the_session() {
     let mock = Mock::with_topic(PARTITIONS);
     let log = mock.open("message.timeout.ms=1000;reconnect.backoff.max.ms=100").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -164,5 +164,5 @@ fn an_outage_longer_than_the_session_passes() {
     let after = append("after").unwrap()[0];
     step_until(&mut [&mut member], |m| m[0].read.last().is_some_and(|read| read.position == after));
     let again: Vec<_> = member.read.iter().filter(|read| read.position == before).collect();
-    assert_eq!(again.len(), 2, "read again from where it was told to start");
+    assert_eq!(again.len(), 2, "read again from the position of the second start");
 }

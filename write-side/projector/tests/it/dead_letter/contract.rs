@@ -152,7 +152,7 @@ fn point(generation: &str, version: i64) -> MirrorPoint {
     MirrorPoint { generation: generation.to_owned(), version }
 }
 
-pub(crate) fn the_mirror_is_told_what_to_push_and_what_to_remove(mut store: Store) {
+pub(crate) fn the_mirror_gets_what_to_push_and_what_to_remove(mut store: Store) {
     let died = [letter(1, 3), letter(2, 1), letter(3, 2)];
     store.die(&died);
     let letters = &store.letters;

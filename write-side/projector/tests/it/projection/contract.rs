@@ -73,7 +73,7 @@ pub(crate) fn b10_an_older_report_does_not_overwrite_the_sum_nor_a_newer_report(
     in_any_order(store, &events, "inventory | s | 95 | 95 |");
 }
 
-pub(crate) fn the_fence_refuses_who_does_not_stand_at_it(mut store: Store) {
+pub(crate) fn the_fence_refuses_a_batch_that_does_not_start_at_it(mut store: Store) {
     let event = [stock("e1", 1, "s", 5, None)];
     store.apply(&event);
     let before = store.tables();
