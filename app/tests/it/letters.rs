@@ -22,7 +22,7 @@ fn letters_are_mirrored_as_soon_as_redis_is_available() {
     let url = redis.url().to_owned();
     redis.stop();
     let (home, server) = poisoned(&[("REDIS_URL", &url), ("DLQ_LIST", "letters")]);
-    let line = server.process.logged("dead letters are not mirrored");
+    let line = server.process.logged("dead letters not mirrored");
     assert!(line.contains("Redis"), "{line}");
     until("nothing else waits for Redis", || server.is_ready().then_some(()));
     redis.restart();
