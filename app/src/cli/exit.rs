@@ -37,7 +37,8 @@ impl Exit {
                 ExitCode::SUCCESS
             }
             Self::Invalid(line) => {
-                eprintln!("millrace: {line}; see millrace --help");
+                let hint = if line.ends_with('?') { "" } else { "; see millrace --help" };
+                eprintln!("millrace: {line}{hint}");
                 ExitCode::from(2)
             }
         }
@@ -50,6 +51,9 @@ fn line(error: &clap::Error, name: impl Fn(&str) -> String) -> String {
         Some(ContextValue::String(argument)) => argument.split_whitespace().next().unwrap_or_default(),
         _ => "",
     };
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "a command is missing".to_owned();
+    }
     match (error.kind(), std::error::Error::source(error), error.get(ContextKind::ValidValue)) {
         (ErrorKind::ValueValidation, Some(cause), _) if cause.is::<ParseIntError>() => {
             format!("{}: expected a whole number", name(argument))
@@ -67,7 +71,7 @@ fn first_paragraph(error: &clap::Error) -> String {
     let text = error.to_string();
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let lines: Vec<_> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
-    let text = lines.join(" ");
+    let text = lines.join(" ").replace(" tip: ", "; ");
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     text.trim_end_matches("For more information, try '--help'.").trim_end().to_owned()
 }

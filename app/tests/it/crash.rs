@@ -174,7 +174,7 @@ fn killed_at_random_moments(kills: u32) {
             // same for all of them.
             let moment = Duration::from_micros(random.random_range(0..200_000));
             let started = Instant::now();
-            until("the moment has come", || (started.elapsed() >= moment).then_some(()));
+            until("the moment is reached", || (started.elapsed() >= moment).then_some(()));
             process.kill();
             unfinished += u32::from(home.projected() < home.records());
         }

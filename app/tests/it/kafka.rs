@@ -224,7 +224,7 @@ fn brokers_that_are_cut_off_stalled_and_killed_lose_nothing() {
     let records: i64 = topic.ends().iter().sum();
     home.until_projected(records);
     assert_tables(&home, &events(0..sent));
-    assert_eq!(home.count("SELECT COUNT(*) FROM dead_letters"), 0, "an outage makes no dead letter");
+    assert_eq!(home.count("SELECT COUNT(*) FROM dead_letters"), 0, "an outage causes no dead letter");
 }
 
 /// Sends events, ten at a time, each until it is accepted. Returns how many.

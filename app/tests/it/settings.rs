@@ -73,6 +73,8 @@ fn arguments_that_do_not_exist() {
     let home = Home::new();
     for (arguments, part) in [
         (&["--nope"][..], "--nope"),
+        (&["--event-rat", "0"], "found; a similar argument exists: '--event-rate'"),
+        (&["dead-letters"], "a command is missing; see millrace --help"),
         (&["serve"], "serve"),
         (&["produce", "--rate", "0"], "--rate"),
         (&["produce", "--rate", "5", "--file", "x"], "--file"),
