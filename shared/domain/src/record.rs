@@ -1,5 +1,6 @@
 //! Records of the event log: payload, key, headers and position, all as bytes. Decoding is in [`crate::envelope`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
@@ -169,12 +170,14 @@ pub struct Record<'a> {
     pub headers: HeaderView<'a>,
 }
 
-/// The records of one poll. All bytes are in one buffer, which the next poll reuses.
+/// The records of one poll, and from where to where it covers each partition. All bytes are in one buffer, which the next
+/// poll reuses.
 #[derive(Debug, Default)]
 pub struct RecordBatch {
     topic: Box<str>,
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    ranges: BTreeMap<i32, Range<i64>>,
 }
 
 #[derive(Debug)]
@@ -195,6 +198,18 @@ impl RecordBatch {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.entries.clear();
+        self.ranges.clear();
+    }
+
+    /// Begins a partition at the offset where the consumer stands, before its first record is pushed. That record may have
+    /// a greater offset: a log with transactions or compaction has gaps. A partition that has begun is left as it is.
+    pub fn begin(&mut self, partition: i32, from: i64) {
+        self.ranges.entry(partition).or_insert(from..from);
+    }
+
+    /// The offsets that the batch covers, by partition: from where the consumer was to behind the last record.
+    pub fn ranges(&self) -> impl Iterator<Item = (i32, Range<i64>)> {
+        self.ranges.iter().map(|(partition, range)| (*partition, range.clone()))
     }
 
     pub fn push(&mut self, position: Position, appended_at: Timestamp, record: RecordParts<'_>) {
@@ -205,6 +220,8 @@ impl RecordBatch {
             payload: record.payload.map(|payload| self.put(payload)),
             headers: self.put(record.headers.0),
         };
+        let Position { partition, offset } = position;
+        self.ranges.entry(partition).or_insert(offset..offset).end = offset + 1;
         self.entries.push(entry);
     }
 
@@ -214,9 +231,10 @@ impl RecordBatch {
         start..self.bytes.len()
     }
 
-    /// Keeps the records for which `keep` returns true. Their bytes stay in the buffer.
-    pub fn retain(&mut self, keep: impl Fn(Position) -> bool) {
-        self.entries.retain(|entry| keep(entry.position));
+    /// Removes the records of these partitions. Their bytes stay in the buffer.
+    pub fn remove_partitions(&mut self, is_removed: impl Fn(i32) -> bool) {
+        self.entries.retain(|entry| !is_removed(entry.position.partition));
+        self.ranges.retain(|partition, _| !is_removed(*partition));
     }
 
     pub fn len(&self) -> usize {
@@ -227,7 +245,7 @@ impl RecordBatch {
         self.entries.is_empty()
     }
 
-    /// Bytes of all keys, payloads and headers, also of records that [`RecordBatch::retain`] removed.
+    /// Bytes of all keys, payloads and headers, also of records that were removed.
     pub fn byte_len(&self) -> usize {
         self.bytes.len()
     }
@@ -286,14 +304,30 @@ mod tests {
         let headers = Headers::EMPTY.with("a", b"b");
         for offset in 0..3 {
             let parts = RecordParts { key: Some(b"k"), payload: None, headers: headers.view() };
-            batch.push(Position { partition: 1, offset }, Timestamp::now(), parts);
+            let partition = i32::try_from(offset % 2).unwrap();
+            batch.push(Position { partition, offset }, Timestamp::now(), parts);
         }
-        batch.retain(|position| position.offset != 1);
+        batch.remove_partitions(|partition| partition == 1);
         let offsets: Vec<_> = batch.iter().map(|r| r.position.offset).collect();
         assert_eq!(offsets, [0, 2]);
         let record = batch.get(1);
         assert_eq!((record.key, record.payload), (Some(&b"k"[..]), None));
         assert_eq!(record.headers.get("a"), Some(&b"b"[..]));
+    }
+
+    #[test]
+    fn a_batch_covers_its_partitions_from_where_they_began() {
+        let mut batch = RecordBatch::new("events");
+        let parts = RecordParts { key: None, payload: None, headers: HeaderView::default() };
+        // Offsets 5 and 6 are a gap, such as the marker of a transaction.
+        batch.begin(3, 5);
+        for offset in [7, 8] {
+            batch.begin(3, 100);
+            batch.push(Position { partition: 3, offset }, Timestamp::now(), parts);
+        }
+        assert_eq!(batch.ranges().collect::<Vec<_>>(), [(3, 5..9)]);
+        batch.clear();
+        assert_eq!(batch.ranges().count(), 0);
     }
 
     #[test]

@@ -40,7 +40,7 @@ use crate::breaker::{BreakerSettings, SharedBreaker};
 use crate::metrics::ProjectorMetrics;
 use crate::projection::{Applied, ApplyError, Projection, Span};
 use crate::retry::Backoff;
-use fetched::Fetched;
+use fetched::{Fetched, Gap};
 
 pub use progress::{BreakerStatus, Progress, ProgressReader, ProjectorState};
 pub use runner::{ProjectorParts, ProjectorThread};
@@ -262,6 +262,17 @@ impl Projector {
             self.polled_at = Instant::now();
         }
         let spans = self.current.spans(&part, &self.fences);
+        if let Some(Gap { partition, fence, from }) = self.current.gap(&spans, &self.fences) {
+            tracing::error!(
+                target: "millrace::projector",
+                partition,
+                fence,
+                from,
+                "the log's consumer is not where the fence is; reading again from the checkpoints"
+            );
+            self.restart_partitions();
+            return Ok(Step::Rebalanced);
+        }
         let batch = self.current.batch(&self.topic, &part, &spans);
         let ahead = part.len() >= FETCH_AHEAD_MIN && self.next.is_empty() && self.pending_poll.is_none();
         let Self { projection, consumer, next, settings, metrics, .. } = self;
@@ -297,7 +308,7 @@ impl Projector {
     /// Reports a part that was projected.
     fn applied(&mut self, spans: &[Span], applied: Applied, part: &Range<usize>) {
         self.breaker.lock().success();
-        self.current.projected();
+        self.current.projected(spans);
         let (letters, appended_at) = (self.current.letters(part), self.current.appended_at(part));
         self.metrics.projected(applied, letters, appended_at);
         self.fences.extend(spans.iter().map(|span| (span.partition, Some(span.next))));
@@ -318,9 +329,7 @@ impl Projector {
             }
             ApplyError::Fenced { .. } => {
                 tracing::warn!(target: "millrace::projector", %error, "dropping the batch and restarting from the checkpoints");
-                self.current.clear();
-                self.next.clear();
-                self.unstarted = std::mem::take(&mut self.fences).into_keys().collect();
+                self.restart_partitions();
                 Ok(Step::Fenced)
             }
             ApplyError::Poison(_) if self.current.bisect(&part, &error, self.settings.attempts_max) => {
@@ -329,6 +338,13 @@ impl Projector {
             // What is refused and is not an event any more is a dead letter: to move past it would lose it.
             ApplyError::Poison(_) | ApplyError::Fatal(_) => Err(self.store_failed(error)),
         }
+    }
+
+    /// Drops what was fetched and starts all partitions again at their checkpoints.
+    fn restart_partitions(&mut self) {
+        self.current.clear();
+        self.next.clear();
+        self.unstarted.extend(std::mem::take(&mut self.fences).into_keys());
     }
 
     fn report_lag(&mut self) {

@@ -54,7 +54,11 @@ impl EmbeddedConsumer {
                 bytes_max: batch.byte_len()
                     + limits.bytes_max.saturating_sub(batch.byte_len()).div_ceil(left),
             };
-            self.read(batch, share, *partition).map_err(LogError::unavailable)?;
+            // A read that fails in a later partition drops what was read, so no position may have moved yet.
+            self.read(batch, share, *partition)?;
+        }
+        for (partition, range) in batch.ranges() {
+            self.next[usize::try_from(partition).expect("made by read")] = Some(range.end);
         }
         self.first = (self.first + 1) % count;
         Ok(Polled::Records)
@@ -78,25 +82,39 @@ impl EmbeddedConsumer {
     }
 
     /// Adds at most `share.events_max` records of one partition, until the whole batch has `share.bytes_max` bytes.
-    fn read(&mut self, batch: &mut RecordBatch, share: PollLimits, partition: usize) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare_cached(sql!("sqlite/event_log/read.sql"))?;
+    fn read(&self, batch: &mut RecordBatch, share: PollLimits, partition: usize) -> Result<(), LogError> {
+        let Some(mut expected) = self.next[partition] else { return Ok(()) };
         let number = i32::try_from(partition).expect("the number of partitions is an i32");
-        let limit = i64::try_from(share.events_max).unwrap_or(i64::MAX);
-        let mut rows = statement.query(params![number, self.next[partition], limit])?;
-        while batch.byte_len() < share.bytes_max
-            && let Some(row) = rows.next()?
-        {
-            let position = Position { partition: number, offset: row.get(0)? };
-            let appended_at = Timestamp::from_micros(row.get(1)?).unwrap_or_else(Timestamp::now);
-            let parts = RecordParts {
-                key: row.get_ref(2)?.as_blob_or_null()?,
-                payload: row.get_ref(3)?.as_blob_or_null()?,
-                headers: HeaderView::from_bytes(row.get_ref(4)?.as_blob()?),
-            };
-            batch.push(position, appended_at, parts);
-            self.next[partition] = Some(position.offset + 1);
+        batch.begin(number, expected);
+        let mut read = || -> rusqlite::Result<Option<Position>> {
+            let mut statement = self.connection.prepare_cached(sql!("sqlite/event_log/read.sql"))?;
+            let limit = i64::try_from(share.events_max).unwrap_or(i64::MAX);
+            let mut rows = statement.query(params![number, expected, limit])?;
+            while batch.byte_len() < share.bytes_max
+                && let Some(row) = rows.next()?
+            {
+                let position = Position { partition: number, offset: row.get(0)? };
+                if position.offset != expected {
+                    return Ok(Some(Position { partition: number, offset: expected }));
+                }
+                expected += 1;
+                let appended_at = Timestamp::from_micros(row.get(1)?).unwrap_or_else(Timestamp::now);
+                let parts = RecordParts {
+                    key: row.get_ref(2)?.as_blob_or_null()?,
+                    payload: row.get_ref(3)?.as_blob_or_null()?,
+                    headers: HeaderView::from_bytes(row.get_ref(4)?.as_blob()?),
+                };
+                batch.push(position, appended_at, parts);
+            }
+            Ok(None)
+        };
+        match read().map_err(LogError::unavailable)? {
+            None => Ok(()),
+            // This log never deletes a record, so a missing one is a damaged file.
+            Some(missing) => Err(LogError::Fatal(format!(
+                "the record {missing} is missing in the event log: the file is damaged; restore it"
+            ))),
         }
-        Ok(())
     }
 
     pub(crate) fn start(&mut self, positions: &[(i32, Option<i64>)]) -> Result<(), LogError> {

@@ -102,7 +102,7 @@ impl KafkaConsumer {
         self.fill(batch, limits, wait);
         // Another member may read revoked partitions already, so their records must not be projected here.
         let revoked = self.client.context().just_revoked();
-        batch.retain(|position| !revoked.contains(&position.partition));
+        batch.remove_partitions(|partition| revoked.contains(&partition));
         if !batch.is_empty() {
             return Ok(Polled::Records);
         }
@@ -130,6 +130,9 @@ impl KafkaConsumer {
     }
 
     fn take_kept(&mut self, batch: &mut RecordBatch) {
+        for (partition, range) in self.kept.ranges() {
+            batch.begin(partition, range.start);
+        }
         for record in self.kept.iter() {
             let parts = RecordParts { key: record.key, payload: record.payload, headers: record.headers };
             batch.push(record.position, record.appended_at, parts);
@@ -148,7 +151,7 @@ impl KafkaConsumer {
     fn forget(&mut self, partitions: &[i32]) {
         self.next.retain(|partition, _| !partitions.contains(partition));
         self.ends.retain(|partition, _| !partitions.contains(partition));
-        self.kept.retain(|position| !partitions.contains(&position.partition));
+        self.kept.remove_partitions(|partition| partitions.contains(&partition));
     }
 
     /// Ignores partitions that were revoked meanwhile; the next poll reports that. After an error no record of these

@@ -13,6 +13,7 @@ pub(super) fn copy(message: &BorrowedMessage<'_>, next: &mut BTreeMap<i32, i64>,
     let Some(next) = next.get_mut(&position.partition) else {
         return;
     };
+    batch.begin(position.partition, *next);
     // The bytes are copied: a message that is kept holds memory of librdkafka's queue.
     *next = position.offset + 1;
     let appended_at = message.timestamp().to_millis().map(|millis| millis.saturating_mul(1000));

@@ -26,11 +26,21 @@ enum Decoded {
     Letter(Box<DeadLetter>),
 }
 
+/// A batch that does not begin where the fence of a partition is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Gap {
+    pub(super) partition: i32,
+    pub(super) fence: i64,
+    pub(super) from: i64,
+}
+
 /// Records of one poll.
 #[derive(Debug)]
 pub(super) struct Fetched {
     records: RecordBatch,
     decoded: Vec<Decoded>,
+    /// Where the next part begins, by partition: where the consumer was, then where the last part ended.
+    cursors: BTreeMap<i32, i64>,
     /// Parts still to be applied, the next one last. Together they are a suffix of `decoded`, in order.
     parts: Vec<Range<usize>>,
     /// The store's errors for the event that is tried on its own.
@@ -42,6 +52,7 @@ impl Fetched {
         Self {
             records: RecordBatch::new(topic),
             decoded: Vec::new(),
+            cursors: BTreeMap::new(),
             parts: Vec::new(),
             refusals: Vec::new(),
         }
@@ -70,6 +81,7 @@ impl Fetched {
         let polled = consumer.poll(&mut self.records, limits, wait)?;
         if polled == Polled::Records && !self.records.is_empty() {
             self.decode();
+            self.cursors = self.records.ranges().map(|(partition, range)| (partition, range.start)).collect();
             self.parts.push(0..self.decoded.len());
         }
         Ok(polled)
@@ -94,8 +106,9 @@ impl Fetched {
         });
     }
 
-    /// A part was projected, so earlier refusals of its event are obsolete.
-    pub(super) fn projected(&mut self) {
+    /// A part was projected: the next one begins where it ended, and earlier refusals of its event are obsolete.
+    pub(super) fn projected(&mut self, spans: &[Span]) {
+        self.cursors.extend(spans.iter().map(|span| (span.partition, span.next)));
         self.refusals.clear();
     }
 
@@ -108,15 +121,29 @@ impl Fetched {
     }
 
     /// From where to where a part moves the fence of each partition. Records of a partition are in order, so a part
-    /// continues where the one before it ended.
+    /// continues where the one before it ended. `fences` tells apart a partition without a fence, whose first span has no
+    /// `from`.
     pub(super) fn spans(&self, part: &Range<usize>, fences: &BTreeMap<i32, Option<i64>>) -> Vec<Span> {
         let mut next = BTreeMap::new();
         for index in part.clone() {
             let position = self.records.get(index).position;
             next.insert(position.partition, position.offset + 1);
         }
-        let from = |partition| fences.get(&partition).copied().flatten();
-        next.into_iter().map(|(partition, next)| Span { partition, from: from(partition), next }).collect()
+        let spans = next.into_iter().map(|(partition, next)| {
+            let has_fence = fences.get(&partition).is_some_and(Option::is_some);
+            Span { partition, from: self.cursors.get(&partition).copied().filter(|_| has_fence), next }
+        });
+        spans.collect()
+    }
+
+    /// The first of these spans that does not begin where the fence is: the consumer has skipped or repeated records.
+    pub(super) fn gap(&self, spans: &[Span], fences: &BTreeMap<i32, Option<i64>>) -> Option<Gap> {
+        spans.iter().find_map(|Span { partition, .. }| {
+            // A partition without a fence is read from its first record.
+            let fence = fences.get(partition).copied().flatten().unwrap_or(0);
+            let from = self.cursors.get(partition).copied()?;
+            (from != fence).then_some(Gap { partition: *partition, fence, from })
+        })
     }
 
     pub(super) fn batch<'a>(&'a self, topic: &'a str, part: &Range<usize>, spans: &'a [Span]) -> Batch<'a> {
@@ -206,4 +233,58 @@ fn warn(letter: &DeadLetter, correlation_id: Option<&CorrelationId>) {
         "dead letter: {}",
         letter.error
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_domain::NewRecord;
+    use millrace_domain::record::Headers;
+    use millrace_event_log::EventLog;
+    use millrace_event_log::embedded::EmbeddedLog;
+
+    use super::*;
+
+    const LIMITS: PollLimits = PollLimits { events_max: 100, bytes_max: 1 << 20 };
+
+    /// Ten records of one partition, read from `from` on.
+    fn fetched(from: i64) -> Fetched {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EventLog::Embedded(EmbeddedLog::open(dir.path(), 1).unwrap());
+        let record = NewRecord { key: None, payload: b"x".to_vec(), headers: Headers::EMPTY };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(log.append(vec![record; 10])).unwrap();
+        let (mut consumer, mut fetched) = (log.consumer().unwrap(), Fetched::new("events"));
+        assert_eq!(fetched.fill(&mut consumer, LIMITS, Duration::ZERO).unwrap(), Polled::Assigned(vec![0]));
+        consumer.start(&[(0, Some(from))]).unwrap();
+        fetched.fill(&mut consumer, LIMITS, Duration::ZERO).unwrap();
+        fetched
+    }
+
+    #[test]
+    fn a_batch_that_does_not_begin_at_the_fence_is_a_gap() {
+        let mut fetched = fetched(4);
+        let part = fetched.next_part().unwrap();
+        for (fence, expected) in [
+            (Some(4), None),
+            (Some(3), Some(Gap { partition: 0, fence: 3, from: 4 })),
+            (Some(9), Some(Gap { partition: 0, fence: 9, from: 4 })),
+            (None, Some(Gap { partition: 0, fence: 0, from: 4 })),
+        ] {
+            let fences = BTreeMap::from([(0, fence)]);
+            let spans = fetched.spans(&part, &fences);
+            assert_eq!(fetched.gap(&spans, &fences), expected, "{fence:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_begins_where_the_one_before_it_ended() {
+        let mut fetched = fetched(2);
+        let fences = |next| BTreeMap::from([(0, Some(next))]);
+        let first = fetched.spans(&(0..3), &fences(2));
+        assert_eq!(first, [Span { partition: 0, from: Some(2), next: 5 }]);
+        fetched.projected(&first);
+        let second = fetched.spans(&(3..8), &fences(5));
+        assert_eq!(second, [Span { partition: 0, from: Some(5), next: 10 }]);
+        assert_eq!(fetched.gap(&second, &fences(5)), None);
+    }
 }

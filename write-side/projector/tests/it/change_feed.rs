@@ -40,7 +40,9 @@ fn order(number: u32) -> millrace_domain::NewRecord {
 fn what_one_process_projects_another_hears() {
     let Some(mut redis) = RedisServer::start(&[]) else { return };
     let world = World::new();
-    let (here, there) = (feed(&world, &redis), feed(&world, &redis));
+    let here = feed(&world, &redis);
+    let url = redis.url().parse().unwrap();
+    let there = world.wait(async { ChangeFeed::redis_listener(url) });
     let mut listener = world.wait(async { there.subscribe() });
     assert!(matches!(world.wait(listener.next()), Some(FeedMessage::Missed)), "it listens from now on");
     let mut projector = world.projector().with_feed(here);

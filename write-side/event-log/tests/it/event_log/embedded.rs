@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use millrace_domain::RecordBatch;
 use millrace_event_log::{EventLog, EventLogUrl, LogError, LogSettings};
 use tokio::runtime::Runtime;
 
-use super::fixture::{Reader, record, settings, sorted};
+use super::fixture::{LIMITS, Reader, WAIT, record, settings, sorted};
 
 fn open(dir: &Path, partitions: i32) -> Result<EventLog, LogError> {
     let settings = LogSettings { partitions, ..settings("") };
@@ -73,4 +74,26 @@ fn one_append_is_all_or_nothing() {
     let positions = runtime.block_on(log.append(vec![record("k", "after")])).unwrap();
     let read = Reader::from_the_beginning(&log).read(1);
     assert_eq!((read[0].position, positions[0].offset), (positions[0], 0), "the first of its partition");
+}
+
+#[test]
+fn a_failed_read_skips_no_record() {
+    let (dir, runtime) = (tempfile::tempdir().unwrap(), Runtime::new().unwrap());
+    let log = open(dir.path(), 3).unwrap();
+    let records = (0..60).map(|n| record(&format!("key-{n}"), "x")).collect();
+    let positions = runtime.block_on(log.append(records)).unwrap();
+    let mut reader = Reader::from_the_beginning(&log);
+    // The read of the last partition fails after those of the others, in the same poll.
+    let file = rusqlite::Connection::open(dir.path().join("events.db")).unwrap();
+    file.execute_batch(
+        "CREATE TABLE aside AS SELECT * FROM records WHERE partition = 2 AND \"offset\" = 0;
+         DELETE FROM records WHERE partition = 2 AND \"offset\" = 0",
+    )
+    .unwrap();
+    let mut batch = RecordBatch::new("events");
+    let error = reader.consumer.poll(&mut batch, LIMITS, WAIT).unwrap_err();
+    assert!(error.to_string().contains("the record 2:0 is missing"), "{error}");
+    file.execute_batch("INSERT INTO records SELECT * FROM aside").unwrap();
+    let read = reader.read(positions.len());
+    assert_eq!(sorted(read.iter().map(|r| r.position)), sorted(positions));
 }
