@@ -1,38 +1,35 @@
-//! `millrace dead-letters`: review what could not be projected.
+//! `millrace dead-letters`: reviews, redrives and discards dead letters.
 
+mod lookup;
 mod redrive;
+mod text;
 
 use std::time::Duration;
 
-use anyhow::Context;
 use indicatif::ProgressBar;
-use millrace_domain::Position;
 use millrace_mssql::ReadModelUrl;
 use millrace_platform::metrics::MetricsRegistry;
 use millrace_platform::telemetry::chain;
 use millrace_projector::dead_letter::mirror::Mirror;
-use millrace_projector::dead_letter::{
-    DeadLetter, DeadLetters, LetterFilter, LetterGroup, LetterId, Resolution,
-};
+use millrace_projector::dead_letter::{DeadLetters, LetterFilter, Resolution};
 use millrace_projector::metrics::MirrorMetrics;
 
-use crate::answer::say;
 use crate::cli::Settings;
 use crate::cli::letters::LettersCommand;
+use crate::output::print_line;
 use crate::produce::progress_bar;
 use crate::usage;
+use lookup::find;
+use text::{counted, group_line, line, visible_json};
 
-/// Letters that are discarded in one transaction.
+/// Letters discarded in one transaction.
 const DISCARD_SLICE: u32 = 1_000;
-/// What is said of nothing.
 const NONE: &str = "no open dead letters";
-/// How often the progress of the mirror is shown.
+/// Time between two updates of the progress display.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Runs one of the commands.
-///
 /// # Errors
-/// When the store, the log or Redis is away, or there is no such letter.
+/// The read model, the event log or Redis is unavailable, or a letter is not found.
 pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result<()> {
     let letters = open(&settings.read_model()).await?;
     let topic = settings.event_log().topic().to_owned();
@@ -40,13 +37,13 @@ pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result
         command,
         LettersCommand::Redrive(_) | LettersCommand::Discard { .. } | LettersCommand::Clear { .. }
     );
-    let done = match command {
+    let result = match command {
         LettersCommand::List { filter, limit, offset, json } => {
             list(&letters, &filter, limit, offset, json).await
         }
         LettersCommand::Stats { filter, json } => stats(&letters, &filter, json).await,
         LettersCommand::Show { id } => {
-            Ok(say(visible_json(&serde_json::to_string_pretty(&find(&letters, &topic, &id).await?)?))?)
+            Ok(print_line(visible_json(&serde_json::to_string_pretty(&find(&letters, &topic, &id).await?)?))?)
         }
         LettersCommand::Redrive(arguments) => redrive::run(settings, &letters, &topic, &arguments).await,
         LettersCommand::Discard { ids, filter } => discard(&letters, &topic, &ids, &filter).await,
@@ -54,13 +51,13 @@ pub async fn run(settings: &Settings, command: LettersCommand) -> anyhow::Result
         LettersCommand::Mirror { rebuild } => return mirror(settings, letters, rebuild).await,
     };
     if closes {
-        tidy_list(settings, letters).await;
+        remove_closed(settings, letters).await;
     }
-    done
+    result
 }
 
-/// Takes what was closed off the list in Redis. A write side that runs does so too; Redis need not be there.
-async fn tidy_list(settings: &Settings, letters: DeadLetters) {
+/// Removes closed letters from the list in Redis. A running projector does so as well, so an error is only a hint.
+async fn remove_closed(settings: &Settings, letters: DeadLetters) {
     let Some(url) = settings.redis_url.clone() else { return };
     if let Err(error) =
         Mirror::new(letters, url, &settings.dlq_list, MirrorMetrics::register(&MetricsRegistry::new()))
@@ -68,7 +65,7 @@ async fn tidy_list(settings: &Settings, letters: DeadLetters) {
             .await
     {
         let cause = chain(&error);
-        hint(&format!("the list {} shows it later, when Redis is there: {cause}", settings.dlq_list));
+        hint(&format!("Redis unavailable; the list {} is updated later: {cause}", settings.dlq_list));
     }
 }
 
@@ -81,22 +78,24 @@ async fn list(
 ) -> anyhow::Result<()> {
     let page = letters.page(filter, limit, offset).await?;
     for letter in &page {
-        say(if json { visible_json(&serde_json::to_string(letter)?) } else { line(letter) })?;
+        print_line(if json { visible_json(&serde_json::to_string(letter)?) } else { line(letter) })?;
     }
     if json {
         return Ok(());
     }
-    let (shown, all) = (u64::from(offset) + page.len() as u64, letters.depth(filter).await?);
+    let (end, total) = (u64::from(offset) + page.len() as u64, letters.depth(filter).await?);
     match page.len() {
-        0 if all == 0 => say(NONE)?,
-        _ if shown < all => hint(&format!("{all} in all; --offset {shown} shows more, stats counts them")),
+        0 if total == 0 => print_line(NONE)?,
+        _ if end < total => {
+            hint(&format!("{total} open letters; --offset {end} shows more, stats counts them"));
+        }
         _ => {}
     }
     Ok(())
 }
 
-/// What is not the answer itself.
-#[expect(clippy::print_stderr, reason = "a word to a person beside the answer, which may go into a file")]
+/// Writes to stderr: stdout may go into a file.
+#[expect(clippy::print_stderr, reason = "a message to a person, not part of the result")]
 fn hint(text: &str) {
     eprintln!("{text}");
 }
@@ -104,10 +103,10 @@ fn hint(text: &str) {
 async fn stats(letters: &DeadLetters, filter: &LetterFilter, json: bool) -> anyhow::Result<()> {
     let groups = letters.groups(filter).await?;
     for group in &groups {
-        say(if json { visible_json(&serde_json::to_string(group)?) } else { group_line(group) })?;
+        print_line(if json { visible_json(&serde_json::to_string(group)?) } else { group_line(group) })?;
     }
     if groups.is_empty() && !json {
-        say(NONE)?;
+        print_line(NONE)?;
     }
     Ok(())
 }
@@ -120,15 +119,15 @@ async fn discard(
 ) -> anyhow::Result<()> {
     match (ids.is_empty(), filter.is_all()) {
         (true, true) => Err(usage(
-            "dead-letters discard: name ids or a filter such as --reason; for all, say clear --yes",
+            "dead-letters discard: requires ids or a filter such as --reason; clear --yes discards all letters",
         )),
-        (false, false) => Err(usage("dead-letters discard: name ids or a filter, not both")),
+        (false, false) => Err(usage("dead-letters discard: accepts ids or a filter, not both")),
         (true, false) => discard_matching(letters, filter).await,
         (false, true) => {
             for id in ids {
                 let letter = find(letters, topic, id).await?;
                 letters.close(&[letter.id()], Resolution::Discarded).await?;
-                say(format_args!("{id} discarded"))?;
+                print_line(format_args!("{id} discarded"))?;
             }
             Ok(())
         }
@@ -139,91 +138,35 @@ async fn discard_matching(letters: &DeadLetters, filter: &LetterFilter) -> anyho
     let bar = progress_bar(Some(letters.depth(filter).await?), "{wide_bar} {pos}/{len} letters {per_sec}");
     let result = letters.discard_all_matching(filter, DISCARD_SLICE, |discarded| bar.inc(discarded)).await;
     bar.finish_and_clear();
-    say(format_args!("{} letters discarded", bar.position()))?;
+    print_line(format_args!("{} discarded", counted(bar.position())))?;
     Ok(result?)
 }
 
 async fn mirror(settings: &Settings, letters: DeadLetters, rebuild: bool) -> anyhow::Result<()> {
     let url = settings.redis_url.clone();
-    let url = url.ok_or_else(|| usage("dead-letters mirror: REDIS_URL says where Redis is"))?;
+    let url = url.ok_or_else(|| usage("dead-letters mirror: requires REDIS_URL"))?;
     let metrics = MirrorMetrics::register(&MetricsRegistry::new());
     let mut mirror = Mirror::new(letters, url, &settings.dlq_list, metrics.clone());
     let bar = ProgressBar::new_spinner();
     let work = async { if rebuild { mirror.rebuild().await } else { mirror.catch_up().await } };
-    let watch = async {
+    let display = async {
         let mut ticks = tokio::time::interval(TICK);
         loop {
             ticks.tick().await;
-            bar.set_message(format!("{} letters to go", metrics.pending.get()));
+            bar.set_message(format!("{} letters left", metrics.pending.get()));
         }
     };
-    let shown = tokio::select! { shown = work => shown, () = watch => unreachable!("it watches for ever") };
+    let result = tokio::select! {
+        result = work => result,
+        () = display => unreachable!("an endless loop"),
+    };
     bar.finish_and_clear();
-    let shown = shown.map_err(|error| anyhow::anyhow!("{}", chain(&error)))?;
-    Ok(say(format_args!("the list {} shows {shown} letters", settings.dlq_list))?)
+    let count = result.map_err(|error| anyhow::anyhow!("{}", chain(&error)))?;
+    Ok(print_line(format_args!("list {}: {}", settings.dlq_list, counted(count)))?)
 }
 
 async fn open(url: &ReadModelUrl) -> anyhow::Result<DeadLetters> {
     let letters = DeadLetters::at(url);
     letters.check().await.map_err(|error| usage(chain(&error)))?;
     Ok(letters)
-}
-
-async fn find(letters: &DeadLetters, topic: &str, id: &str) -> anyhow::Result<DeadLetter> {
-    let position: Position = id.parse().map_err(|error| usage(format!("{id:?}: {error}")))?;
-    let letter = letters.get(&LetterId { topic: topic.to_owned(), position }).await?;
-    letter.with_context(|| {
-        format!("no open dead letter {id}; `millrace dead-letters list` tells which there are")
-    })
-}
-
-fn line(letter: &DeadLetter) -> String {
-    visible(&format!(
-        "{:<10} {}  {:<20} {:<18} {:<38} {}",
-        letter.position.to_string(),
-        letter.dead_at,
-        letter.reason,
-        letter.event_type.as_deref().unwrap_or("-"),
-        letter.event_id.as_deref().unwrap_or("-"),
-        std::iter::once(&letter.error).chain(&letter.causes).cloned().collect::<Vec<_>>().join(": ")
-    ))
-}
-
-fn group_line(group: &LetterGroup) -> String {
-    let LetterGroup { reason, event_type, count, oldest, newest, example } = group;
-    let event_type = if event_type.is_empty() { "-" } else { event_type };
-    visible(&format!("{count:>8}  {reason:<24} {event_type:<20} {oldest} to {newest}  such as {example}"))
-}
-
-/// Ids and types of broken records are whatever somebody sent; a terminal must not be told by them what to do.
-fn visible(text: &str) -> String {
-    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(shown).collect()
-}
-
-/// The same JSON: a few control characters may stand in a text of it as they are, and need not.
-fn visible_json(json: &str) -> String {
-    let shown = |c: char| match c {
-        // Between the fields; in a text it is escaped already.
-        '\n' => c.to_string(),
-        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
-        c => c.to_string(),
-    };
-    json.chars().map(shown).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_letter_as_json_says_nothing_to_the_terminal() {
-        let text = "\u{7f}\u{9b}2J\u{1b}\n é";
-        let json = super::visible_json(&serde_json::to_string_pretty(&[text]).unwrap());
-        assert!(!json.contains(['\u{7f}', '\u{9b}', '\u{1b}']), "{json:?}");
-        assert_eq!(serde_json::from_str::<[String; 1]>(&json).unwrap(), [text], "the same JSON");
-    }
-
-    #[test]
-    fn a_letter_says_nothing_to_the_terminal() {
-        assert_eq!(super::visible("\u{1b}[2J\u{9b}a\r\né"), "\\u{1b}[2J\\u{9b}a\\r\\né");
-    }
 }

@@ -1,4 +1,4 @@
-//! `millrace migrate`: brings the schema of the read model up to date, and waits for its server before.
+//! `millrace migrate`: waits for the server of the read model, then updates the schema.
 
 use std::time::{Duration, Instant};
 
@@ -6,30 +6,28 @@ use millrace_mssql::{Pool, ReadModelUrl};
 use millrace_platform::telemetry::chain;
 use millrace_projector::projection::Projection;
 
-use crate::answer::say;
 use crate::cli::Settings;
+use crate::output::print_line;
 use crate::usage;
 
-/// Between two tries to reach a server that is not there yet.
+/// Time between two attempts to reach the server.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
-/// Runs `millrace migrate`.
-///
 /// # Errors
-/// What the store reports.
+/// The store is unavailable, or a step of the migration failed.
 pub async fn run(settings: &Settings) -> anyhow::Result<()> {
     let url = settings.read_model();
     wait_for_server(&url, settings.wait_for).await?;
     let (_projection, steps) =
         Projection::open(&url).map_err(|error| usage(format!("{}: {}", url.name(), chain(&error))))?;
     match steps {
-        0 => say(format_args!("{}: up to date", url.name()))?,
-        steps => say(format_args!("{}: {steps} migration step(s) run", url.name()))?,
+        0 => print_line(format_args!("{}: up to date", url.name()))?,
+        steps => print_line(format_args!("{}: {steps} migration steps applied", url.name()))?,
     }
     Ok(())
 }
 
-/// A file needs no waiting for.
+/// A file is always available.
 async fn wait_for_server(url: &ReadModelUrl, wait: Duration) -> anyhow::Result<()> {
     let ReadModelUrl::Mssql(url) = url else { return Ok(()) };
     let until = Instant::now() + wait;
@@ -42,7 +40,7 @@ async fn wait_for_server(url: &ReadModelUrl, wait: Duration) -> anyhow::Result<(
         if error.is_login_failure() || Instant::now() >= until {
             return Err(usage(format!("READ_MODEL: {}: {error}", url.name())));
         }
-        tracing::warn!(%error, "waiting for {}", url.name());
+        tracing::warn!(target: "millrace::app", %error, server = url.name(), "SQL Server unavailable; retrying");
         tokio::time::sleep(RETRY_EVERY).await;
     }
 }

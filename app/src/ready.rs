@@ -1,17 +1,15 @@
-//! `millrace ready`: asks a running process whether it is ready.
+//! `millrace ready`: checks the readiness of a running process, for health checks in containers.
 
 use anyhow::Context;
 
-use crate::answer::say;
+use crate::output::print_line;
 
-/// Runs `millrace ready`.
-///
 /// # Errors
-/// What is not ready.
+/// The process does not answer, or its not-ready reasons.
 pub async fn run(url: &str) -> anyhow::Result<()> {
-    let answer = reqwest::get(url).await.with_context(|| format!("no answer from {url}"))?;
-    let status = answer.status();
-    let body = answer.text().await?;
-    anyhow::ensure!(status.is_success(), "{url} is not ready: {body}");
-    Ok(say(body)?)
+    let response = reqwest::get(url).await.with_context(|| format!("no response from {url}"))?;
+    let status = response.status();
+    let body = response.text().await?;
+    anyhow::ensure!(status.is_success(), "{url}: not ready: {body}");
+    Ok(print_line(body)?)
 }

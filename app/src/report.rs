@@ -1,4 +1,4 @@
-//! One log line every ten seconds: how fast, how many dead letters, how quick the store.
+//! Logs events per second, open dead letters and the latency of the store, every ten seconds.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 const SECONDS_PER_LINE: u32 = 10;
 
-/// Reports until it is told to stop.
+/// Runs until `stop` is cancelled.
 pub async fn run(
     progress: &ProgressReader,
     letters: &DeadLetters,
@@ -24,10 +24,10 @@ pub async fn run(
     let (mut tick, mut is_counted) = (0, false);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let records = progress.records();
-        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+        #[expect(clippy::cast_precision_loss, reason = "records in one second")]
         metrics.records_per_second.set((records - last_second) as f64);
         last_second = records;
-        // Letters are closed by other processes too. At start the store may not be available yet.
+        // Other processes close letters too, so the number is read again. At start the store may be unavailable.
         if tick == SECONDS_PER_LINE || !is_counted {
             let depth = letters.depth(&LetterFilter::default()).await;
             is_counted = depth.is_ok();
@@ -40,10 +40,11 @@ pub async fn run(
             buckets = counts;
             let events_per_second = (records - last_line) / u64::from(SECONDS_PER_LINE);
             tracing::info!(
+                target: "millrace::app",
                 events_per_second,
                 dead_letters = metrics.dead_letters_open.get(),
                 db_p95_ms = p95_seconds.map(|seconds| seconds * 1e3),
-                "in the last {SECONDS_PER_LINE} s"
+                "last {SECONDS_PER_LINE} s"
             );
             last_line = records;
             tick = 0;

@@ -1,30 +1,28 @@
-//! The sample shop that fills a new, empty log: `examples/chinook`, bundled into the binary.
+//! The sample shop that fills a new event log: `examples/chinook`, included in the binary.
 
 use millrace_domain::NewRecord;
 use millrace_domain::envelope::decode_payload;
 use millrace_domain::record::Headers;
 use millrace_event_log::EventLog;
 
-/// The events, one canonical CloudEvent a line.
+/// One event per line, in the canonical form.
 pub const EVENTS: &str = include_str!("../../examples/chinook/events.ndjson");
 
-/// Appends the sample if the log is embedded and nothing was ever appended to it. All of it or nothing (the embedded
-/// log takes one append as a whole), so a process that is killed here leaves a log that is empty or complete.
-///
-/// Returns how many events were appended.
+/// Appends the sample if the log is embedded and empty. Returns the number of appended events.
 ///
 /// # Errors
-/// When the log does not take them.
+/// The log is unavailable.
 pub async fn load(log: &EventLog) -> anyhow::Result<usize> {
     match log {
         EventLog::Embedded(embedded) if embedded.is_empty() => {}
         _ => return Ok(0),
     }
+    // One append is atomic: a process that is killed here leaves a log that is empty or complete.
     let records = EVENTS.lines().map(|line| record(line.as_bytes(), log.topic())).collect();
     Ok(log.append(records).await?.len())
 }
 
-/// A record of one line of any known shape, with the key of its event; without a key when it is not an event.
+/// A record with the key of its event. A line that is not an event becomes a record without a key.
 pub fn record(line: &[u8], topic: &str) -> NewRecord {
     let event = decode_payload(line, topic);
     NewRecord {
@@ -40,7 +38,7 @@ mod tests {
 
     #[test]
     fn every_line_is_an_event() {
-        let keyed = EVENTS.lines().filter(|line| record(line.as_bytes(), "events").key.is_some()).count();
-        assert_eq!((keyed, EVENTS.lines().count()), (5_066, 5_066));
+        let events = EVENTS.lines().filter(|line| record(line.as_bytes(), "events").key.is_some()).count();
+        assert_eq!((events, EVENTS.lines().count()), (5_066, 5_066));
     }
 }

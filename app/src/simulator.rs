@@ -1,5 +1,5 @@
-//! Made-up events: users who order, pay and empty the shelves. For `produce`, for a shop that looks alive, and for
-//! benchmarks. Its ids never meet those of the sample.
+//! Simulated events of users, orders, payments and inventory, for `produce`, the sample shop and benchmarks. The ids differ
+//! from those of the sample shop.
 
 use std::collections::VecDeque;
 
@@ -12,16 +12,16 @@ use millrace_domain::{Amount, Envelope, Timestamp};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-/// Users remembered; older ones stop ordering.
+/// Users that place orders; older ones are forgotten.
 const USERS_MAX: usize = 20_000;
-/// Orders that wait for their payment, at most.
+/// Orders without a payment that are remembered.
 const UNPAID_MAX: usize = 1_000;
 const SKUS: u32 = 1_000;
 const FIRST_NAMES: [&str; 8] = ["Ada", "Grace", "Edsger", "Barbara", "Donald", "Frances", "Tony", "Radia"];
 const LAST_NAMES: [&str; 8] =
     ["Lovelace", "Hopper", "Dijkstra", "Liskov", "Knuth", "Allen", "Hoare", "Perlman"];
 
-/// Makes events, one after another: about 10 % users, 40 % orders, 35 % payments, 15 % stock.
+/// Generates about 10 % users, 40 % orders, 35 % payments and 15 % inventory adjustments.
 #[derive(Debug)]
 pub struct Simulator {
     random: SmallRng,
@@ -30,12 +30,12 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// A simulator whose choices (but not its ids) follow from the seed.
+    /// The seed determines everything but ids and times.
     pub fn new(seed: u64) -> Self {
         Self { random: SmallRng::seed_from_u64(seed), users: VecDeque::new(), unpaid: VecDeque::new() }
     }
 
-    /// The next event, as of now.
+    /// The next event, with the current time.
     pub fn next_event(&mut self) -> Envelope {
         let now = Timestamp::now();
         let event = match self.random.random_range(0..100) {
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn makes_all_four_types_in_their_shares() {
+    fn all_four_types_are_generated_in_their_shares() {
         let mut simulator = Simulator::new(7);
         let mut counts = [0_usize; 4];
         for _ in 0..10_000 {

@@ -13,7 +13,7 @@ pub(crate) struct Server {
     child: Child,
     /// Host and port of the read side.
     pub(crate) queries: String,
-    /// Host and port of the write side.
+    /// Host and port of the command API.
     pub(crate) commands: String,
     _dir: TempDir,
 }
@@ -25,7 +25,7 @@ impl Server {
         let program = env!("CARGO_BIN_EXE_millrace");
         let mut command = pinned(CORE, program);
         command.env_clear().current_dir(dir.path()).env("DATA_DIR", dir.path().join("data"));
-        for address in ["API_ADDR", "COMMAND_ADDR", "METRICS_ADDR"] {
+        for address in ["ADMIN_ADDR", "API_ADDR", "COMMAND_ADDR", "METRICS_ADDR"] {
             command.env(address, "127.0.0.1:0");
         }
         command.env("EVENT_RATE", "0").env("LOG_LEVEL", "warn").envs(settings.iter().copied());
@@ -38,7 +38,7 @@ impl Server {
             let url = line.split_whitespace().find_map(|word| word.strip_prefix("http://"));
             url.unwrap().to_owned()
         };
-        Self { queries: address("  read side"), commands: address("  write side"), child, _dir: dir }
+        Self { queries: address("  read side"), commands: address("  commands"), child, _dir: dir }
     }
 
     /// Megabytes in memory.

@@ -136,7 +136,7 @@ async fn watch(
 }
 
 async fn until_subscribed(queries: &str) {
-    while metric(queries, "graphql_subscriptions_open").await < CLIENTS as f64 {
+    while metric(queries, "millrace_graphql_subscriptions_open").await < CLIENTS as f64 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

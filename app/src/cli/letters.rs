@@ -1,72 +1,70 @@
-//! What can be said about dead letters.
+//! The commands of `millrace dead-letters`.
 
 use clap::{Args, Subcommand};
 use millrace_projector::dead_letter::LetterFilter;
 
-/// Stands below `dead-letters --help`.
+/// Part of the help text.
 pub const EXAMPLES: &str = "\
 Examples:
-  millrace dead-letters stats                                one line for each cause
+  millrace dead-letters stats                                     one line per cause
   millrace dead-letters list --reason unknown-type --limit 5
-  millrace dead-letters show 3:1027                          payload, headers, causes, earlier attempts
+  millrace dead-letters show 3:1027                               payload, headers, causes, attempts
   millrace dead-letters redrive --reason unknown-type --dry-run
   millrace dead-letters redrive --from 2026-11-21T07:00:00Z --max 100
   millrace dead-letters discard 3:1027
 
-Exit code: 0 done, 1 failed or no such letter, 2 an argument or a setting is wrong.
-Redriving needs the log. While another process owns an embedded log, it is asked at ADMIN_ADDR, with ADMIN_TOKEN.";
+Exit code: 0 done, 1 failed or letter not found, 2 an argument or a setting is invalid.
+While another process uses an embedded event log, redrive sends its requests to ADMIN_ADDR.
 
-/// What can be done with dead letters.
+";
+
 #[derive(Debug, Subcommand)]
 pub enum LettersCommand {
     /// List open letters, newest first
     List {
-        /// Which.
         #[command(flatten)]
         filter: LetterFilter,
-        /// How many
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        /// Most letters to list
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
-        /// How many newer ones to leave out
-        #[arg(long, default_value_t = 0)]
+        /// Number of newer letters to skip
+        #[arg(long, value_name = "N", default_value_t = 0)]
         offset: u32,
-        /// One JSON object a line, everything in it
+        /// Print one JSON object per line, with all fields
         #[arg(long)]
         json: bool,
     },
-    /// Count open letters by reason and type: one cause, one line
+    /// Count open letters by reason and event type
     Stats {
-        /// Which.
         #[command(flatten)]
         filter: LetterFilter,
-        /// One JSON object a line
+        /// Print one JSON object per line
         #[arg(long)]
         json: bool,
     },
-    /// Show one letter whole
+    /// Show one letter with all fields
     Show {
-        /// Its id, partition:offset
+        /// Id of the letter, partition:offset
         id: String,
     },
-    /// Send letters through the log again
+    /// Append the records of letters to the event log again
     Redrive(RedriveArgs),
-    /// Give letters up
+    /// Close letters without a redrive
     Discard {
-        /// Their ids, partition:offset
+        /// Ids of the letters, partition:offset
         ids: Vec<String>,
-        /// Which, instead of ids.
         #[command(flatten)]
         filter: LetterFilter,
     },
-    /// Give all letters up
+    /// Discard all open letters
     Clear {
-        /// Yes, all of them
+        /// Confirm
         #[arg(long, required = true)]
         yes: bool,
     },
-    /// Bring the list in Redis up to date, which a running write side does by itself
+    /// Update the list in Redis, as a running projector does by itself
     Mirror {
-        /// Fill it anew, whatever is in it
+        /// Delete the list first and fill it again
         #[arg(long)]
         rebuild: bool,
     },
@@ -75,22 +73,21 @@ pub enum LettersCommand {
 /// Arguments of `dead-letters redrive`.
 #[derive(Debug, Args)]
 pub struct RedriveArgs {
-    /// Their ids, partition:offset
+    /// Ids of the letters, partition:offset
     pub ids: Vec<String>,
 
-    /// Which, instead of ids.
     #[command(flatten)]
     pub filter: LetterFilter,
 
-    /// All that are open now
+    /// All letters that are open now
     #[arg(long, conflicts_with = "ids")]
     pub all: bool,
 
-    /// How many at most
+    /// Most letters to redrive
     #[arg(long, value_name = "N", conflicts_with = "ids")]
     pub max: Option<u32>,
 
-    /// Only tell which
+    /// Print the letters without a redrive
     #[arg(long)]
     pub dry_run: bool,
 }

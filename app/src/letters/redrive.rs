@@ -1,4 +1,5 @@
-//! `millrace dead-letters redrive`: straight into the log, or, while another process owns it, through that process.
+//! `millrace dead-letters redrive`: appends to the event log, or, while another process uses an embedded one, sends a
+//! request to the admin API of that process.
 
 use anyhow::Context;
 use indicatif::ProgressBar;
@@ -7,65 +8,67 @@ use millrace_event_log::EventLog;
 use millrace_projector::dead_letter::{DeadLetters, LetterFilter, redrive, redrive_matching};
 use serde_json::{Value, json};
 
-use super::{find, line};
-use crate::answer::say;
+use super::lookup::find;
+use super::text::{counted, line};
 use crate::cli::Settings;
 use crate::cli::letters::RedriveArgs;
+use crate::output::print_line;
 use crate::usage;
 
-/// Letters in one request to the write side, at most.
+/// Letters in one request to the admin API.
 const REQUEST_LETTERS_MAX: u32 = 500;
 
-/// Redrives what was asked for and says what became of it.
 pub(super) async fn run(
     settings: &Settings,
     letters: &DeadLetters,
     topic: &str,
     arguments: &RedriveArgs,
 ) -> anyhow::Result<()> {
-    // Letters that come back meanwhile are left alone, or this would never end.
+    // A redriven letter may fail and open again. Without a limit by time the loop would redrive it for ever.
     let filter = arguments.filter.clone();
     let is_filtered = !filter.is_all() || arguments.all;
     let filter = filter.until(Timestamp::now());
     let max = arguments.max.unwrap_or(u32::MAX);
     match (arguments.ids.is_empty(), is_filtered) {
-        (true, false) => Err(usage("dead-letters redrive: name ids, or a filter such as --reason, or --all")),
-        (false, true) => Err(usage("dead-letters redrive: name ids or a filter, not both")),
-        (false, false) => named(settings, letters, topic, &arguments.ids, arguments.dry_run).await,
-        (true, true) if arguments.dry_run => tell(letters, &filter, max).await,
-        (true, true) => matching(settings, letters, &filter, max).await,
+        (true, false) => {
+            Err(usage("dead-letters redrive: requires ids, a filter such as --reason, or --all"))
+        }
+        (false, true) => Err(usage("dead-letters redrive: accepts ids or a filter, not both")),
+        (false, false) => by_id(settings, letters, topic, &arguments.ids, arguments.dry_run).await,
+        (true, true) if arguments.dry_run => dry_run(letters, &filter, max).await,
+        (true, true) => by_filter(settings, letters, &filter, max).await,
     }
 }
 
-async fn named(
+async fn by_id(
     settings: &Settings,
     letters: &DeadLetters,
     topic: &str,
     ids: &[String],
     dry_run: bool,
 ) -> anyhow::Result<()> {
-    // All or nothing, as far as typing mistakes go.
-    let mut found = Vec::with_capacity(ids.len());
+    // All letters are read first: after a mistyped id nothing is redriven.
+    let mut selected = Vec::with_capacity(ids.len());
     for id in ids {
-        found.push(find(letters, topic, id).await?);
+        selected.push(find(letters, topic, id).await?);
     }
     if dry_run {
-        return Ok(found.iter().try_for_each(|letter| say(line(letter)))?);
+        return Ok(selected.iter().try_for_each(|letter| print_line(line(letter)))?);
     }
     match open_log(settings) {
         Ok(log) => {
-            for redriven in redrive(letters, &log, &found).await? {
-                say(format_args!("{} redriven to {}", redriven.id.position, redriven.position))?;
+            for redriven in redrive(letters, &log, &selected).await? {
+                print_line(format_args!("{} redriven to {}", redriven.id.position, redriven.position))?;
             }
         }
-        Err(owned) => {
-            let owner = Owner::new(settings, owned)?;
+        Err(error) => {
+            let api = AdminApi::new(settings, error)?;
             for ids in ids.chunks(REQUEST_LETTERS_MAX as usize) {
-                let answer =
-                    owner.replay(&json!({ "ids": ids, "max_messages": REQUEST_LETTERS_MAX })).await?;
-                for letter in answer["redriven"].as_array().into_iter().flatten() {
+                let request = json!({ "ids": ids, "max_messages": REQUEST_LETTERS_MAX });
+                let response = api.replay(&request).await?;
+                for letter in response["redriven"].as_array().into_iter().flatten() {
                     let text = |name: &str| letter[name].as_str().unwrap_or_default();
-                    say(format_args!("{} redriven to {}", text("id"), text("position")))?;
+                    print_line(format_args!("{} redriven to {}", text("id"), text("position")))?;
                 }
             }
         }
@@ -73,20 +76,19 @@ async fn named(
     Ok(())
 }
 
-/// A dry run.
-async fn tell(letters: &DeadLetters, filter: &LetterFilter, max: u32) -> anyhow::Result<()> {
-    let mut told = 0;
+async fn dry_run(letters: &DeadLetters, filter: &LetterFilter, max: u32) -> anyhow::Result<()> {
+    let mut count = 0;
     loop {
-        let page = letters.page(filter, (max - told).min(100), told).await?;
-        page.iter().try_for_each(|letter| say(line(letter)))?;
-        told += u32::try_from(page.len())?;
+        let page = letters.page(filter, (max - count).min(100), count).await?;
+        page.iter().try_for_each(|letter| print_line(line(letter)))?;
+        count += u32::try_from(page.len())?;
         if page.is_empty() {
-            return Ok(say(format_args!("{told} letters would be redriven"))?);
+            return Ok(print_line(format_args!("{} would be redriven", counted(count.into())))?);
         }
     }
 }
 
-async fn matching(
+async fn by_filter(
     settings: &Settings,
     letters: &DeadLetters,
     filter: &LetterFilter,
@@ -99,11 +101,11 @@ async fn matching(
             let sent = redrive_matching(letters, &log, filter, max, |batch| bar.inc(batch.len() as u64));
             sent.await.map_err(anyhow::Error::from)
         }
-        Err(owned) => through_owner(&Owner::new(settings, owned)?, filter, max, &bar).await,
+        Err(error) => through_api(&AdminApi::new(settings, error)?, filter, max, &bar).await,
     };
     let sent = bar.position();
     bar.finish_and_clear();
-    say(format_args!("{sent} letters redriven"))?;
+    print_line(format_args!("{} redriven", counted(sent)))?;
     result
 }
 
@@ -111,8 +113,8 @@ fn open_log(settings: &Settings) -> Result<EventLog, millrace_event_log::LogErro
     EventLog::open(&settings.event_log(), &settings.log.settings())
 }
 
-async fn through_owner(
-    owner: &Owner,
+async fn through_api(
+    api: &AdminApi,
     filter: &LetterFilter,
     max: u32,
     bar: &ProgressBar,
@@ -120,48 +122,48 @@ async fn through_owner(
     let mut left = max;
     while left > 0 {
         let body = json!({ "filter": filter, "max_messages": left.min(REQUEST_LETTERS_MAX) });
-        let answer = owner.replay(&body).await?;
-        let count = answer["count"].as_u64().unwrap_or_default();
+        let response = api.replay(&body).await?;
+        let count = response["count"].as_u64().unwrap_or_default();
         bar.inc(count);
         left = left.saturating_sub(u32::try_from(count)?);
-        if count == 0 || answer["remaining"] == 0 {
+        if count == 0 || response["remaining"] == 0 {
             break;
         }
     }
     Ok(())
 }
 
-/// The process that owns the log.
-struct Owner {
+/// The admin API of the process that uses the log.
+struct AdminApi {
     client: reqwest::Client,
     url: String,
     token: Option<millrace_platform::secret::Secret>,
-    /// Why the log is not ours.
-    owned: String,
+    /// Why this process cannot open the log.
+    log_error: String,
 }
 
-impl Owner {
-    fn new(settings: &Settings, owned: impl std::fmt::Display) -> anyhow::Result<Self> {
-        let url = settings.admin_url("/api/v1/replay").with_context(|| owned.to_string())?;
+impl AdminApi {
+    fn new(settings: &Settings, log_error: impl std::fmt::Display) -> anyhow::Result<Self> {
+        let url = settings.admin_url("/api/v1/replay").with_context(|| log_error.to_string())?;
         Ok(Self {
-            // A proxy that the environment names is for other machines.
+            // The URL is local: a proxy from the environment does not apply.
             client: reqwest::Client::builder().no_proxy().build()?,
             url,
             token: settings.admin.admin_token.clone(),
-            owned: owned.to_string(),
+            log_error: log_error.to_string(),
         })
     }
 
     async fn replay(&self, body: &Value) -> anyhow::Result<Value> {
-        let Self { url, owned, .. } = self;
+        let Self { url, log_error, .. } = self;
         let mut request = self.client.post(url).json(body);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.reveal());
         }
-        let answer =
-            request.send().await.with_context(|| format!("{owned}; and no projector answers at {url}"))?;
-        let (status, body) = (answer.status(), answer.text().await?);
+        let response = request.send().await;
+        let response = response.with_context(|| format!("{log_error}; no admin API at {url}"))?;
+        let (status, body) = (response.status(), response.text().await?);
         anyhow::ensure!(status.is_success(), "{url}: {status}: {body}");
-        serde_json::from_str(&body).with_context(|| format!("{url}: the answer is not JSON"))
+        serde_json::from_str(&body).with_context(|| format!("{url}: response is not JSON"))
     }
 }

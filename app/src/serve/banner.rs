@@ -3,7 +3,7 @@
 use tokio::net::TcpListener;
 
 use super::Listeners;
-use crate::answer::say;
+use crate::output::print_line;
 
 /// The addresses of the ports that are served, and commands to try.
 pub(super) struct Banner {
@@ -30,7 +30,7 @@ impl Banner {
     }
 
     pub(super) fn print(&self) -> std::io::Result<()> {
-        say(format_args!("millrace {} is up\n", env!("CARGO_PKG_VERSION")))?;
+        print_line(format_args!("millrace {} is up\n", env!("CARGO_PKG_VERSION")))?;
         let lines = [
             ("read side", &self.queries, "  REST and GraphQL; a page at /"),
             ("commands", &self.commands, "  a list of the commands at /"),
@@ -39,31 +39,31 @@ impl Banner {
         ];
         for (name, url, about) in lines {
             if let Some(url) = url {
-                say(format_args!("  {name:<11} {url}{about}"))?;
+                print_line(format_args!("  {name:<11} {url}{about}"))?;
             }
         }
         let (Some(queries), Some(commands)) = (&self.queries, &self.commands) else {
             return Ok(());
         };
         let json = "-H 'content-type: application/json'";
-        say("\nTry, in another terminal:\n")?;
+        print_line("\nTry, in another terminal:\n")?;
         if self.sample {
-            say(format_args!("  curl {queries}/users/customer-2"))?;
-            say(format_args!(
+            print_line(format_args!("  curl {queries}/users/customer-2"))?;
+            print_line(format_args!(
                 "  curl {queries}/graphql {json} -d '{{\"query\":\"{{user(id:\\\"customer-2\\\"){{name recentOrders{{orderId amount payment{{status}}}}}}}}\"}}'"
             ))?;
-            say(format_args!(
+            print_line(format_args!(
                 "  curl {commands}/api/v1/orders {json} -d '{{\"userId\":\"customer-2\",\"amount\":149.99}}'"
             ))?;
         } else {
-            say(format_args!(
+            print_line(format_args!(
                 "  curl {commands}/api/v1/users {json} -d '{{\"userId\":\"user-1\",\"email\":\"ada@example.com\",\"name\":\"Ada\"}}'"
             ))?;
-            say(format_args!(
+            print_line(format_args!(
                 "  curl {commands}/api/v1/orders {json} -d '{{\"userId\":\"user-1\",\"amount\":149.99}}'"
             ))?;
-            say(format_args!("  curl {queries}/users/user-1"))?;
+            print_line(format_args!("  curl {queries}/users/user-1"))?;
         }
-        say("\nCtrl-C stops it.")
+        print_line("\nCtrl-C stops it.")
     }
 }

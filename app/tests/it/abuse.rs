@@ -1,5 +1,5 @@
-//! Clients that want to do harm, or do it unawares: what they ask for is refused, who is slow is cut, and while they are
-//! at it everybody else is served.
+//! Harmful clients, on purpose or by accident: expensive requests are refused, slow clients are disconnected, and other
+//! clients are served meanwhile.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -13,23 +13,23 @@ use serde_json::{Value, json};
 
 use crate::process::{Client, Home, Server, until};
 
-/// What the process may hold more when all is over than before: far below what any of this would cost unrefused.
+/// Growth of resident memory over a test, far below the cost of any of these requests if it were executed.
 const RSS_GROWTH_MB_MAX: f64 = 64.0;
-/// Times that each document is sent.
+/// Requests per document.
 const TIMES: usize = 50;
-/// Sockets, and subscriptions on each: together 2,000.
+/// Sockets and subscriptions per socket: 2,000 in total.
 const SOCKETS: usize = 20;
 const PER_SOCKET: usize = 100;
-/// Clients of each slow kind.
+/// Clients of each kind.
 const SLOW: usize = 50;
-const GONE: usize = 1_000;
-/// Far beyond the time-outs of the server that they show.
+const DISCONNECTING: usize = 1_000;
+/// Much longer than the time-outs of the server.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const NESTED: &str =
     r#"{"query":"{ user(id: \"customer-2\") { recentOrders { orderId payment { status } } } }"}"#;
 
-/// Somebody who asks and must be answered all the while.
+/// A client that sends queries all the time and must receive each response.
 struct Bystander {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<usize>,
@@ -52,7 +52,7 @@ impl Bystander {
         Self { stop, thread }
     }
 
-    /// Not one answer was missing.
+    /// Stops it. Its thread has panicked if a response was missing or wrong.
     #[track_caller]
     fn was_served(self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -63,13 +63,13 @@ impl Bystander {
 
 fn graphql(home: &Home, settings: &[(&str, &str)]) -> Server {
     let server = home.start(settings);
-    // The sample shop is there.
+    // The sample shop is projected.
     server.query("/users/customer-2");
     server.query("/inventory/track-2");
     server
 }
 
-/// A value of the server's metrics; 0 for what it has not counted yet.
+/// A value of the server's metrics; 0 if there is none yet.
 fn metric(server: &Server, name: &str) -> f64 {
     let (_, text) = server.client.get(&format!("{}/metrics", server.metrics)).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -115,12 +115,12 @@ fn documents_that_are_bombs_are_refused_before_they_cost_anything() {
     }
     bystander.was_served();
     for operation in ["orders_page", "users_page", "orders", "orders_of_users"] {
-        assert!(statements(&server, operation) < 0.5, "{operation}: what is refused reads nothing");
+        assert!(statements(&server, operation) < 0.5, "{operation}: a refused document reads nothing");
     }
     assert_flat(&server, before_mb);
 }
 
-/// A WebSocket that has not introduced itself.
+/// A WebSocket before connection_init.
 fn socket(server: &Server) -> TcpStream {
     let mut stream = connect(server);
     stream.write_all(UPGRADE.as_bytes()).unwrap();
@@ -134,19 +134,19 @@ fn socket(server: &Server) -> TcpStream {
     stream
 }
 
-/// Reads until that many messages hold `part`.
+/// Reads until `part` was received so many times.
 #[track_caller]
-fn hear(stream: &mut TcpStream, part: &str, times: usize) {
-    let (mut heard, mut piece) = (String::new(), [0; 4096]);
-    while heard.matches(part).count() < times {
+fn receive(stream: &mut TcpStream, part: &str, times: usize) {
+    let (mut received, mut piece) = (String::new(), [0; 4096]);
+    while received.matches(part).count() < times {
         let read = stream.read(&mut piece).unwrap();
-        assert!(read > 0, "closed after {heard}");
-        heard += &String::from_utf8_lossy(&piece[..read]);
+        assert!(read > 0, "closed after {received}");
+        received += &String::from_utf8_lossy(&piece[..read]);
     }
 }
 
 #[test]
-fn two_thousand_subscriptions_are_told_of_one_change_by_one_statement() {
+fn one_statement_serves_two_thousand_subscriptions_after_a_change() {
     let home = Home::new();
     let server = graphql(&home, &[("GRAPHQL_SOCKETS_MAX", "21"), ("GRAPHQL_SUBSCRIPTIONS_MAX", "100")]);
     let before_mb = rss_mb(&server);
@@ -154,8 +154,8 @@ fn two_thousand_subscriptions_are_told_of_one_change_by_one_statement() {
     let mut sockets: Vec<_> = (0..SOCKETS).map(|_| socket(&server)).collect();
     for stream in &mut sockets {
         stream.write_all(&frame(&json!({ "type": "connection_init" }))).unwrap();
-        hear(stream, "connection_ack", 1);
-        // One more than there may be.
+        receive(stream, "connection_ack", 1);
+        // One more than the limit.
         for id in 0..=PER_SOCKET {
             let query =
                 format!("subscription {{ inventoryChanged(sku: \"track-{}\") {{ quantity }} }}", id + 1);
@@ -163,10 +163,10 @@ fn two_thousand_subscriptions_are_told_of_one_change_by_one_statement() {
                 json!({ "type": "subscribe", "id": id.to_string(), "payload": { "query": query } });
             stream.write_all(&frame(&subscribe)).unwrap();
         }
-        hear(stream, "TOO_MANY_SUBSCRIPTIONS", 1);
+        receive(stream, "TOO_MANY_SUBSCRIPTIONS", 1);
     }
     let all = (SOCKETS * PER_SOCKET) as f64;
-    until("all are open", || (metric(&server, "graphql_subscriptions_open") == all).then_some(()));
+    until("all are open", || (metric(&server, "millrace_graphql_subscriptions_open") == all).then_some(()));
     let _last = socket(&server);
     let upgrade = [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")];
     let upgrade = [&upgrade[..], &[("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")]].concat();
@@ -176,18 +176,18 @@ fn two_thousand_subscriptions_are_told_of_one_change_by_one_statement() {
     let read_before = statements(&server, "inventory");
     server.accept("/api/v1/inventory-adjustments", r#"{"sku":"track-2","delta":1}"#);
     for stream in &mut sockets {
-        hear(stream, "\"inventoryChanged\"", 1);
+        receive(stream, "\"inventoryChanged\"", 1);
     }
     assert_eq!(statements(&server, "inventory") - read_before, 1.0);
     bystander.was_served();
     assert_flat(&server, before_mb);
     drop(sockets);
-    until("all have gone", || (metric(&server, "graphql_subscriptions_open") == 0.0).then_some(()));
+    until("all are closed", || (metric(&server, "millrace_graphql_subscriptions_open") == 0.0).then_some(()));
 }
 
-/// Waits until the server hangs up.
+/// Waits until the server closes the connection.
 #[track_caller]
-fn is_cut(mut stream: TcpStream) {
+fn is_disconnected(mut stream: TcpStream) {
     let mut rest = Vec::new();
     match stream.read_to_end(&mut rest) {
         Ok(_) => {}
@@ -196,7 +196,7 @@ fn is_cut(mut stream: TcpStream) {
 }
 
 #[test]
-fn who_is_slow_is_cut() {
+fn slow_clients_are_disconnected() {
     let home = Home::new();
     let times = ["HTTP_HEADER_TIMEOUT", "HTTP_BODY_TIMEOUT", "HTTP_WRITE_TIMEOUT", "GRAPHQL_SOCKET_INIT"];
     let server = graphql(&home, &times.map(|name| (name, "300ms")));
@@ -213,27 +213,27 @@ fn who_is_slow_is_cut() {
         }
         slow.push(socket(&server));
     }
-    slow.into_iter().for_each(is_cut);
-    // Who asks and asks and reads no answer.
+    slow.into_iter().for_each(is_disconnected);
+    // Clients that send requests and read no response.
     let ask = "GET /orders?limit=100 HTTP/1.1\r\nhost: x\r\n\r\n".repeat(16);
     for _ in 0..4 {
-        let mut deaf = connect(&server);
-        deaf.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
-        until("who does not read is cut", || match deaf.write(ask.as_bytes()) {
+        let mut silent = connect(&server);
+        silent.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
+        until("a client that does not read is disconnected", || match silent.write(ask.as_bytes()) {
             Ok(_) => None,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => None,
             Err(_) => Some(()),
         });
     }
     bystander.was_served();
-    until("their connections are given back", || {
+    until("their connections are closed", || {
         (metric(&server, "process_open_fds") < before_fds + 10.0).then_some(())
     });
     assert_flat(&server, before_mb);
 }
 
 #[test]
-fn a_thousand_clients_hang_up_while_their_query_runs() {
+fn a_thousand_clients_disconnect_while_their_query_runs() {
     let home = Home::new();
     let server = graphql(&home, &[]);
     let (before_mb, before_fds) = (rss_mb(&server), metric(&server, "process_open_fds"));
@@ -242,18 +242,18 @@ fn a_thousand_clients_hang_up_while_their_query_runs() {
         "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{NESTED}",
         NESTED.len()
     );
-    for number in 0..GONE {
+    for number in 0..DISCONNECTING {
         let mut client = connect(&server);
         client.write_all(ask.as_bytes()).unwrap();
-        // Some say that they are done, the others are just gone.
+        // Half of them shut the connection down, the others only drop it.
         if number % 2 == 0 {
             client.shutdown(Shutdown::Both).unwrap();
         }
     }
     bystander.was_served();
-    until("their connections are given back", || {
+    until("their connections are closed", || {
         (metric(&server, "process_open_fds") < before_fds + 10.0).then_some(())
     });
     assert_flat(&server, before_mb);
-    assert_eq!(metric(&server, "graphql_sockets_open"), 0.0);
+    assert_eq!(metric(&server, "millrace_graphql_sockets_open"), 0.0);
 }

@@ -11,10 +11,10 @@ use crate::process::{Client, Home};
 const WRITERS: i64 = 8;
 const EVENTS: i64 = 1_000;
 
-/// What one writer has to say about them.
+/// The events of one writer.
 fn events(writer: i64) -> impl Iterator<Item = Envelope> {
     (0..EVENTS).map(move |n| {
-        // Writers take turns in having the newest event.
+        // The newest event of each group of eight belongs to another writer each time.
         let (at, id) = (n * WRITERS + (writer + n) % WRITERS, format!("e-{writer}-{n}"));
         match n % 4 {
             0 => user(&id, at, "u", &format!("name {id}")),

@@ -1,7 +1,7 @@
-//! SIGKILL at any moment, and the same tables as if nothing had happened (promises 1 and 2).
+//! SIGKILL at any moment leads to the same tables as an undisturbed run: nothing lost, nothing twice.
 //!
-//! Points that no chance would hit are reached without anything in the binary for it: its tables are locked, or get a
-//! trigger that never ends, by the test, which then sees that the process stands where it shall be killed.
+//! Moments that chance would not hit are reached without code in the binary: the test locks a file or adds a trigger that
+//! never ends, and waits until the process has reached it.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,27 +18,27 @@ use rand::{Rng, SeedableRng};
 use crate::process::{Client, Home, Process, until};
 use crate::store::SAMPLE_EVENTS;
 
-/// Small batches: many commits, so many moments between them.
+/// Small batches: many commits, and many moments between them.
 const SMALL_BATCHES: (&str, &str) = ("BATCH_EVENTS_MAX", "2");
 
 #[test]
 fn killed_during_the_replay_of_the_sample() {
     let home = Home::new();
     let mut unfinished = 0;
-    // The first time it is killed while it makes its files, before it says that it is up.
+    // The first kill is during the creation of its files, before the banner.
     let process = Process::start(home.command(&[]).env(SMALL_BATCHES.0, SMALL_BATCHES.1));
-    until("there is a log", || home.log().exists().then_some(()));
+    until("the log exists", || home.log().exists().then_some(()));
     process.kill();
     for events in [100, 200, 400, 800] {
         let server = home.start(&[SMALL_BATCHES]);
-        until("it has come far enough", || {
+        until("it has projected some events", || {
             let finished = home.projected() == SAMPLE_EVENTS;
             (finished || server.events_processed() >= events).then_some(())
         });
         server.process.kill();
         unfinished += usize::from(home.projected() < SAMPLE_EVENTS);
     }
-    assert!(unfinished > 0, "it was killed in the middle of something");
+    assert!(unfinished > 0, "no kill interrupted anything");
     let _server = home.start(&[]);
     home.until_projected(SAMPLE_EVENTS);
 
@@ -58,11 +58,11 @@ fn assert_same(home: &Home, undisturbed: &Home) {
     }
 }
 
-/// Events sent while the server is killed again and again.
+/// Events sent while the server is killed repeatedly.
 const SENT: u64 = 10_000;
 
 #[test]
-fn produce_sends_on_while_the_server_is_killed_again_and_again() {
+fn produce_continues_while_the_server_is_killed_repeatedly() {
     let home = Home::new();
     let mut server = home.start(&[("SAMPLE", "off")]);
     let address = server.commands_addr().to_owned();
@@ -74,14 +74,14 @@ fn produce_sends_on_while_the_server_is_killed_again_and_again() {
     );
     let mut unfinished = 0;
     for events in [200, 400, 800, 1_600, 2_400] {
-        until("it has come far enough", || {
+        until("it has projected some events", || {
             (server.events_processed() >= events || load.has_ended()).then_some(())
         });
         server.process.kill();
         unfinished += usize::from(!load.has_ended());
         server = restart();
     }
-    assert!(unfinished > 0, "it was killed in the middle of something");
+    assert!(unfinished > 0, "no kill interrupted anything");
     assert_eq!(load.finish().ok(), format!("{SENT} events sent"));
     let records = home.records();
     home.until_projected(records);
@@ -95,13 +95,13 @@ fn produce_sends_on_while_the_server_is_killed_again_and_again() {
     assert_same(&home, &undisturbed);
 }
 
-/// Kills in a run of all tests. A thousand take a few minutes: `cargo test -p app --test it -- crash --ignored`.
+/// Kills in a run of all tests. A thousand take a few minutes: `cargo test -p millrace --test it -- crash --ignored`.
 const KILLS: u32 = 30;
 const MANY_KILLS: u32 = 1_000;
-/// Lines sent together. Few, so that there is much to be interrupted.
+/// Lines per request. Few, so that there are many requests to interrupt.
 const LINES_PER_REQUEST: u64 = 10;
 
-/// `MILLRACE_CRASH_SEED`, or one that was never tried before. A failed test shows it.
+/// `MILLRACE_CRASH_SEED`, or a random seed. A failed test prints it.
 fn seed() -> u64 {
     let seed = std::env::var("MILLRACE_CRASH_SEED").ok().map(|seed| seed.parse().unwrap());
     let seed = seed.unwrap_or_else(rand::random);
@@ -109,7 +109,7 @@ fn seed() -> u64 {
     seed
 }
 
-/// A line that is an event of few things, so that events meet, or none at all.
+/// A line that is an event of one of few rows, so that events compete, or is not an event.
 fn line(random: &mut StdRng, number: u64) -> Line {
     let at = i64::try_from(number).unwrap();
     let (id, which) = (format!("e-{number:08}"), random.random_range(0..50));
@@ -129,7 +129,7 @@ struct Line {
     event: Option<Envelope>,
 }
 
-/// Sends lines until it is told to stop, each until it is accepted; some lines twice. Returns what was accepted.
+/// Sends lines until `stop` is set, each until it is accepted, some of them twice. Returns the accepted lines.
 fn send(commands: &str, seed: u64, stop: &AtomicBool) -> Vec<Line> {
     let mut random = StdRng::seed_from_u64(seed);
     let url = format!("{commands}/api/v1/events");
@@ -170,11 +170,11 @@ fn killed_at_random_moments(kills: u32) {
         for _ in 0..kills {
             let mut command = home.command(&[]);
             let process = Process::start(command.envs(settings));
-            // Any moment of the first fifth of a second: before there is a port, while files are opened, under load. What
-            // the test demands afterwards is the same for all of them.
+            // Any moment of the first 200 ms: before it listens, while it opens files, under load. The assertions are the
+            // same for all of them.
             let moment = Duration::from_micros(random.random_range(0..200_000));
             let started = Instant::now();
-            until("the moment has come", || (started.elapsed() >= moment).then_some(()));
+            until("the moment is reached", || (started.elapsed() >= moment).then_some(()));
             process.kill();
             unfinished += u32::from(home.projected() < home.records());
         }
@@ -190,11 +190,11 @@ fn killed_at_random_moments(kills: u32) {
         home.records(),
         home.count("SELECT COUNT(*) FROM dead_letters")
     );
-    assert!(unfinished > 0, "it was killed in the middle of something");
+    assert!(unfinished > 0, "no kill interrupted anything");
     assert_conserved(&home, &lines);
 }
 
-/// Every accepted line stands in the log, and every record of the log is in the tables, a duplicate, or a dead letter.
+/// Every accepted line is in the log, and every record of the log is in the tables, a duplicate, or a dead letter.
 #[track_caller]
 fn assert_conserved(home: &Home, lines: &[Line]) {
     let sent: BTreeSet<_> = lines.iter().map(|line| String::from_utf8(line.text.clone()).unwrap()).collect();
@@ -219,12 +219,12 @@ fn killed_thirty_times_under_load() {
 }
 
 #[test]
-#[ignore = "takes minutes; its last result stands in docs/reliability.md"]
+#[ignore = "takes minutes; its last result is in docs/reliability.md"]
 fn killed_a_thousand_times_under_load() {
     killed_at_random_moments(MANY_KILLS);
 }
 
-/// A statement that never ends, so that a transaction stands still in its middle. Nothing for this is in the binary.
+/// A view whose query never ends. In a trigger it stops a transaction midway.
 const ENDLESS: &str =
     "CREATE VIEW endless AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n;";
 
@@ -244,7 +244,7 @@ fn killed_after_the_append_and_before_the_projection() {
     let home = Home::new();
     let server = home.start(&[NO_SAMPLE]);
     let lines = events_of(0..300);
-    // Nobody can write to the read model while this is held.
+    // While this is held, no other connection can write to the read model.
     let blocker = home.locked(&home.read_model());
     let url = format!("{}/api/v1/events", server.commands);
     assert_eq!(server.client.post_lines(&url, &body(&lines)).unwrap().0, 202);
@@ -328,8 +328,8 @@ fn shown(redis: &RedisServer) -> Vec<String> {
     letters.iter().map(id).collect()
 }
 
-/// The transaction that holds the letters is committed, and the mirror does not show them yet, or shows them and does
-/// not know it: killed there, each letter stands in the list once.
+/// The transaction with the letters is committed, and the mirror has not pushed them, or has pushed them without a
+/// confirmation. After a kill at this moment each letter is in the list once.
 #[test]
 fn killed_between_the_transaction_and_the_mirror() {
     let Some(redis) = RedisServer::start(&[]) else { return };
@@ -337,7 +337,7 @@ fn killed_between_the_transaction_and_the_mirror() {
     let url = format!("redis://{}", wire.address());
     let home = Home::new();
     let mut lines = Vec::new();
-    // Nothing arrives; requests arrive and no answer comes back; the answers break off after some bytes.
+    // Redis receives nothing; it receives requests, but its replies are lost; its replies break off after some bytes.
     for fault in [Fault::Stall, Fault::CutAfter(0), Fault::CutAfter(40), Fault::CutAfter(400)] {
         let server = home.start(&[NO_SAMPLE, ("REDIS_URL", &url)]);
         wire.set(fault);

@@ -1,4 +1,4 @@
-//! Whole processes over real Kafka: a projector that wakes up too late, and brokers that are cut off, stalled and killed.
+//! Processes with a real Kafka: a projector that lost its partitions, and brokers that are disconnected, stalled and killed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use millrace_testkit::proxy::{Fault, Proxy};
 
 use crate::process::{Client, Home, Process, Server, until};
 
-/// A member that is silent for two seconds is taken for dead.
+/// A member without a heartbeat for two seconds leaves the group.
 const QUICK_GROUP: &str = "session.timeout.ms=2000;heartbeat.interval.ms=200";
 
 fn events(numbers: std::ops::Range<i64>) -> Vec<Envelope> {
@@ -35,7 +35,7 @@ fn start_on(home: &Home, url: &str, topic: &Topic, properties: &str) -> Server {
     home.start(&settings(url, topic.name(), properties))
 }
 
-/// Takes commands where another did.
+/// Listens for commands at the address of an earlier server.
 fn start_at(home: &Home, topic: &Topic, address: &str) -> Server {
     let at = [("COMMAND_ADDR", address)];
     home.start(&[&settings(&topic.url(), topic.name(), QUICK_GROUP)[..], &at].concat())
@@ -52,10 +52,6 @@ fn settings<'a>(url: &'a str, group: &'a str, properties: &'a str) -> [(&'a str,
         ("RETRY_MAX_INTERVAL", "200ms"),
         ("CIRCUIT_BREAKER_MAX_FAILURES", "1000"),
     ]
-}
-
-fn is_ready(server: &Server) -> bool {
-    matches!(server.client.get(&format!("{}/ready", server.commands)), Some((200, _)))
 }
 
 #[track_caller]
@@ -75,11 +71,11 @@ fn promise_5_a_projector_that_slept_past_its_session_is_refused() {
     let home = Home::new();
     let events = events(0..900);
     let sleeper = start(&home, &topic, QUICK_GROUP);
-    until("it projects", || is_ready(&sleeper).then_some(()));
-    // It gets a batch in hand that the store does not take, and is stopped before it can try again.
+    until("it projects", || sleeper.is_ready().then_some(()));
+    // It polls a batch while the store is locked, and is stopped before its next attempt.
     let blocker = home.locked(&home.read_model());
     post(&sleeper, &events[..300]);
-    sleeper.process.logged("waiting: the read model is away");
+    sleeper.process.logged("read model unavailable");
     sleeper.process.signal("STOP");
     drop(blocker);
     let other = start(&home, &topic, QUICK_GROUP);
@@ -87,15 +83,15 @@ fn promise_5_a_projector_that_slept_past_its_session_is_refused() {
     home.until_projected(600);
     let tables = home.tables();
     sleeper.process.signal("CONT");
-    sleeper.process.logged("dropping the batch and reading on from the checkpoints");
-    assert_eq!(home.tables(), tables, "nothing of its batch is there");
+    sleeper.process.logged("dropping the batch and restarting from the checkpoints");
+    assert_eq!(home.tables(), tables, "nothing of its batch is projected");
     post(&other, &events[600..]);
     home.until_projected(900);
     assert_tables(&home, &events);
 }
 
 #[test]
-fn tls_and_passwords_are_spoken_and_wrong_ones_are_waited_for() {
+fn tls_and_passwords_are_used_and_wrong_ones_are_retried() {
     let Some(broker) = Broker::start(None) else { return };
     let (secure, properties) = broker.secure();
     let topic = Topic::new(broker.address(), 3);
@@ -105,7 +101,7 @@ fn tls_and_passwords_are_spoken_and_wrong_ones_are_waited_for() {
     for (mechanism, share) in [("SCRAM-SHA-512", 0..100), ("PLAIN", 100..200)] {
         let properties = format!("{};{QUICK_GROUP}", properties.replace("SCRAM-SHA-512", mechanism));
         let server = start_on(&home, &url, &topic, &properties);
-        until("the brokers let it in", || is_ready(&server).then_some(()));
+        until("the brokers accept the login", || server.is_ready().then_some(()));
         post(&server, &events[share.clone()]);
         home.until_projected(i64::try_from(share.end).unwrap());
     }
@@ -151,7 +147,7 @@ fn sigterm_under_load_loses_nothing_and_ends_in_time() {
     });
     assert!(took < Duration::from_secs(5), "{took:?}");
     let records: i64 = topic.ends().iter().sum();
-    assert!((sent..=sent + 10).contains(&records), "{sent} were answered, {records} are in the log");
+    assert!((sent..=sent + 10).contains(&records), "{sent} accepted, {records} in the log");
     let _next = start(&home, &topic, QUICK_GROUP);
     home.until_projected(records);
     assert_tables(&home, &events(0..records));
@@ -179,7 +175,7 @@ fn killed_again_and_again_over_kafka() {
         (sender.join().unwrap(), server)
     });
     let records: i64 = topic.ends().iter().sum();
-    assert!(records >= sent, "{sent} were answered, {records} are in the log");
+    assert!(records >= sent, "{sent} accepted, {records} in the log");
     home.until_projected(records);
     assert_tables(&home, &events(0..sent));
     assert_eq!(home.count("SELECT COUNT(*) FROM dead_letters"), 0);
@@ -202,14 +198,14 @@ fn brokers_that_are_cut_off_stalled_and_killed_lose_nothing() {
             let before = home.projected();
             until("more is projected", || (home.projected() > before + 100).then_some(()));
         };
-        let is_away = || until("it says that it is not ready", || (!is_ready(&server)).then_some(()));
+        let not_ready = || until("it is not ready", || (!server.is_ready()).then_some(()));
         projected_more();
         wire.set(Fault::Cut);
-        is_away();
+        not_ready();
         wire.set(Fault::None);
         projected_more();
         wire.set(Fault::Stall);
-        is_away();
+        not_ready();
         wire.set(Fault::None);
         projected_more();
         wire.set(Fault::Delay(Duration::from_millis(20)));
@@ -219,7 +215,7 @@ fn brokers_that_are_cut_off_stalled_and_killed_lose_nothing() {
             projected_more();
         }
         broker.kill();
-        is_away();
+        not_ready();
         broker.restart();
         projected_more();
         stop.store(true, Ordering::Relaxed);
@@ -228,7 +224,7 @@ fn brokers_that_are_cut_off_stalled_and_killed_lose_nothing() {
     let records: i64 = topic.ends().iter().sum();
     home.until_projected(records);
     assert_tables(&home, &events(0..sent));
-    assert_eq!(home.count("SELECT COUNT(*) FROM dead_letters"), 0, "an outage makes no dead letter");
+    assert_eq!(home.count("SELECT COUNT(*) FROM dead_letters"), 0, "an outage causes no dead letter");
 }
 
 /// Sends events, ten at a time, each until it is accepted. Returns how many.

@@ -1,4 +1,4 @@
-//! Dead letters through the whole binary: seen in Redis, filtered, redriven and discarded, with and without a token.
+//! Dead letters in the whole binary: mirrored to Redis, filtered, redriven and discarded, with and without a token.
 
 use std::process::Command;
 
@@ -17,30 +17,29 @@ fn poisoned(settings: &[(&str, &str)]) -> (Home, Server) {
 }
 
 #[test]
-fn letters_stand_in_redis_as_soon_as_redis_is_there() {
+fn letters_are_mirrored_as_soon_as_redis_is_available() {
     let Some(mut redis) = RedisServer::start(&[]) else { return };
     let url = redis.url().to_owned();
     redis.stop();
     let (home, server) = poisoned(&[("REDIS_URL", &url), ("DLQ_LIST", "letters")]);
-    let said = server.process.logged("dead letters are not mirrored");
-    assert!(said.contains("Redis"), "{said}");
-    let (status, _) = server.client.get(&format!("{}/ready", server.commands)).unwrap();
-    assert_eq!(status, 200, "nothing else waits for Redis");
+    let line = server.process.logged("dead letters not mirrored");
+    assert!(line.contains("Redis"), "{line}");
+    until("nothing else waits for Redis", || server.is_ready().then_some(()));
     redis.restart();
-    let shown = |count: i64| {
-        until(&format!("{count} letters are shown"), || {
+    let listed = |count: i64| {
+        until(&format!("{count} letters are in the list"), || {
             (redis.command::<i64>(&["LLEN", "letters"]) == count).then_some(())
         });
     };
-    shown(7);
+    listed(7);
     server.process.logged("dead letters are mirrored again");
     home.beside(&server, &["dead-letters", "discard", "--reason", "unknown-type"]).ok();
-    shown(6);
+    listed(6);
     let () = redis.command(&["FLUSHALL"]);
-    shown(6);
+    listed(6);
     let mut rebuild = home.command(&["dead-letters", "mirror", "--rebuild"]);
     let rebuilt = Process::start(rebuild.env("REDIS_URL", &url).env("DLQ_LIST", "letters")).finish();
-    assert_eq!(rebuilt.ok(), "the list letters shows 6 letters");
+    assert_eq!(rebuilt.ok(), "list letters: 6 letters");
     assert_eq!(redis.command::<i64>(&["LLEN", "letters"]), 6);
     server.process.signal("TERM");
     assert_eq!(server.process.finish().code, Some(0));
@@ -48,18 +47,18 @@ fn letters_stand_in_redis_as_soon_as_redis_is_there() {
         let mut discard = home.command(&["dead-letters", "discard", "--reason", reason]);
         Process::start(discard.env("REDIS_URL", url).env("DLQ_LIST", "letters")).finish()
     };
-    assert_eq!(discard("missing-field", &url).ok(), "1 letters discarded");
-    assert_eq!(redis.command::<i64>(&["LLEN", "letters"]), 5, "no write side is there to do it");
-    let away = discard("invalid-field", "redis://127.0.0.1:1");
-    assert_eq!(away.ok(), "2 letters discarded");
-    assert!(away.stderr.contains("the list letters shows it later"), "{away:?}");
+    assert_eq!(discard("missing-field", &url).ok(), "1 letter discarded");
+    assert_eq!(redis.command::<i64>(&["LLEN", "letters"]), 5, "no projector runs that could do it");
+    let offline = discard("invalid-field", "redis://127.0.0.1:1");
+    assert_eq!(offline.ok(), "2 letters discarded");
+    assert!(offline.stderr.contains("the list letters is updated later"), "{offline:?}");
     let without = Process::start(&mut home.command(&["dead-letters", "mirror"])).finish();
     assert_eq!(without.code, Some(2), "{without:?}");
     assert!(without.stderr.contains("REDIS_URL"), "{without:?}");
 }
 
 #[test]
-fn redis_may_have_a_certificate_of_ones_own_authority() {
+fn redis_may_have_a_certificate_of_a_private_authority() {
     let home = Home::new();
     let make = |dir: &std::path::Path| {
         let script = "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca
@@ -80,7 +79,7 @@ fn redis_may_have_a_certificate_of_ones_own_authority() {
         command.env("REDIS_URL", format!("rediss://127.0.0.1:{port}"));
         Process::start(command.envs(trusted.map(|file| ("SSL_CERT_FILE", file)))).finish()
     };
-    assert_eq!(mirror(Some("ca.pem")).ok(), "the list dlq shows 0 letters");
+    assert_eq!(mirror(Some("ca.pem")).ok(), "list dlq: 0 letters");
     let refused = mirror(None);
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("certificate"), "{refused:?}");
@@ -88,25 +87,25 @@ fn redis_may_have_a_certificate_of_ones_own_authority() {
 }
 
 #[test]
-fn letters_are_redriven_by_filter_through_the_process_that_owns_the_log() {
+fn letters_are_redriven_by_filter_through_the_admin_api() {
     const TOKEN: (&str, &str) = ("ADMIN_TOKEN", "a-token-of-some-length");
     let (home, server) = poisoned(&[TOKEN]);
     let dry = home.beside(&server, &["dead-letters", "redrive", "--type", "UnknownEvent", "--dry-run"]);
-    assert!(dry.ok().ends_with("1 letters would be redriven"), "{dry:?}");
+    assert!(dry.ok().ends_with("1 letter would be redriven"), "{dry:?}");
     let refused = home.beside(&server, &["dead-letters", "redrive", "--all"]);
-    assert_eq!(refused.code, Some(1), "without the token nothing is redriven");
+    assert_eq!(refused.code, Some(1), "the token is required");
     assert!(refused.stderr.contains("401"), "{refused:?}");
     let with_token = |arguments: &[&str]| {
         let mut command = home.command(arguments);
-        Process::start(command.env("COMMAND_ADDR", server.commands_addr()).env(TOKEN.0, TOKEN.1)).finish()
+        Process::start(command.envs(server.addresses()).env(TOKEN.0, TOKEN.1)).finish()
     };
     let one = with_token(&["dead-letters", "redrive", "--type", "UnknownEvent"]);
-    assert_eq!(one.ok(), "1 letters redriven");
+    assert_eq!(one.ok(), "1 letter redriven");
     home.until_projected(8);
     let all = with_token(&["dead-letters", "redrive", "--all", "--max", "5"]);
     assert_eq!(all.ok(), "5 letters redriven");
     home.until_projected(13);
-    assert_eq!(home.count("SELECT COUNT(*) FROM dead_letters WHERE state = 'open'"), 7, "all came back");
+    assert_eq!(home.count("SELECT COUNT(*) FROM dead_letters WHERE state = 'open'"), 7, "all are open again");
     for wrong in [&["redrive"][..], &["redrive", "0:1", "--reason", "x"], &["discard"], &["clear"]] {
         let ended = with_token(&[&["dead-letters"], wrong].concat());
         assert_eq!(ended.code, Some(2), "{ended:?}");
@@ -118,7 +117,7 @@ fn letters_are_redriven_by_filter_through_the_process_that_owns_the_log() {
 }
 
 #[test]
-fn a_mirror_that_is_killed_again_and_again_shows_each_letter_once() {
+fn a_mirror_that_is_killed_repeatedly_lists_each_letter_once() {
     let Some(redis) = RedisServer::start(&[]) else { return };
     let home = Home::new();
     let server = home.start(&[("SAMPLE", "off")]);
@@ -134,11 +133,11 @@ fn a_mirror_that_is_killed_again_and_again_shows_each_letter_once() {
     for _ in 0..8 {
         let before = length();
         let mut process = mirror();
-        // Killed right after it was seen to push, so often before it has noted that.
+        // Killed right after a push, often before the mirror has recorded it.
         until("it has pushed or ended", || (length() > before || process.has_ended()).then_some(()));
         process.kill();
     }
-    assert_eq!(mirror().finish().ok(), "the list dlq shows 1050 letters");
+    assert_eq!(mirror().finish().ok(), "list dlq: 1050 letters");
     let shown: Vec<String> = redis.command(&["LRANGE", "dlq", "0", "-1"]);
     let listed = home.beside(&server, &["dead-letters", "list", "--json", "--limit", "10000"]);
     assert!(listed.ok().lines().eq(shown.iter()), "each letter once, newest first");

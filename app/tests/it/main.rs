@@ -1,10 +1,11 @@
-//! The whole system, as its users start it: the real binary in a folder of its own, on ports that the system chooses.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers as well")]
-#![allow(clippy::print_stdout, reason = "seeds, and what was measured")]
-#![allow(clippy::print_stderr, reason = "what was left out, and why")]
+//! The whole system as its users start it: the binary in a temporary folder, on ports that the system chooses.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic, in its helpers as well")]
+#![allow(clippy::print_stdout, reason = "seeds and measurements")]
+#![allow(clippy::print_stderr, reason = "skipped tests")]
 mod abuse;
 mod contention;
 mod crash;
+mod help;
 mod kafka;
 mod letters;
 mod process;

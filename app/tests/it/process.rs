@@ -1,4 +1,4 @@
-//! The binary as a child process: started with ports 0, found by its banner, signalled by its id, gone when dropped.
+//! The binary as a child process: it listens on free ports, its banner names them, and it is killed when dropped.
 //!
 //! Nothing here waits for a length of time: [`until`] polls for a condition, and its deadline only ends a broken test.
 
@@ -12,21 +12,21 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Far beyond what anything takes, on a machine that does other things as well.
+/// Much longer than any condition takes, on a busy machine as well.
 const DEADLINE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(5);
 
-/// Polls until there is something.
+/// Polls until `condition` returns a value.
 #[track_caller]
-pub(crate) fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     while started.elapsed() < DEADLINE {
-        if let Some(found) = found() {
-            return found;
+        if let Some(value) = condition() {
+            return value;
         }
         std::thread::sleep(POLL);
     }
-    panic!("waited in vain until {what}");
+    panic!("timed out until {what}");
 }
 
 /// A working directory with a data folder in it.
@@ -48,14 +48,14 @@ impl Home {
         self.dir.path().join("data")
     }
 
-    /// The binary with nothing set around it.
+    /// The binary with an empty environment.
     pub(crate) fn bare(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
         command.env_clear().current_dir(self.dir.path()).args(arguments);
         command
     }
 
-    /// As [`Home::command`] without arguments, in a shell that was told something before.
+    /// As [`Home::command`] without arguments, started by a shell after `script`.
     pub(crate) fn under(&self, script: &str) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{script}; exec \"$0\""), env!("CARGO_BIN_EXE_millrace")]);
@@ -65,32 +65,32 @@ impl Home {
 
     fn prepare(&self, command: &mut Command) {
         command.env_clear().current_dir(self.dir.path());
-        for address in ["API_ADDR", "COMMAND_ADDR", "METRICS_ADDR"] {
+        for address in ["ADMIN_ADDR", "API_ADDR", "COMMAND_ADDR", "METRICS_ADDR"] {
             command.env(address, "127.0.0.1:0");
         }
         command.env("EVENT_RATE", "0").env("DATA_DIR", self.data());
     }
 
-    /// The binary on free ports and without the simulator, so that nothing happens but what a test does.
+    /// The binary on free ports and without the simulator.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.bare(arguments);
         self.prepare(&mut command);
         command
     }
 
-    /// Starts everything in one process and waits for its banner.
+    /// Starts all roles in one process and waits for its banner.
     pub(crate) fn start(&self, settings: &[(&str, &str)]) -> Server {
         let mut command = self.command(&[]);
         Server::up(command.envs(settings.iter().copied()))
     }
 
-    /// Runs a command beside the server, to its end.
+    /// Runs a command that can reach the server, to its end.
     pub(crate) fn beside(&self, server: &Server, arguments: &[&str]) -> Finished {
-        Process::start(self.command(arguments).env("COMMAND_ADDR", server.commands_addr())).finish()
+        Process::start(self.command(arguments).envs(server.addresses())).finish()
     }
 }
 
-/// A child and what it has said so far.
+/// A child and its output so far.
 pub(crate) struct Process {
     child: Child,
     stdout: Lines,
@@ -105,10 +105,10 @@ struct Lines {
 impl Lines {
     fn of(stream: impl Read + Send + 'static) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
-        let said = lines.clone();
+        let read = lines.clone();
         let reader = std::thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                said.lock().unwrap().push(line);
+                read.lock().unwrap().push(line);
             }
         });
         Self { lines, reader: Some(reader) }
@@ -119,7 +119,7 @@ impl Lines {
         lines.iter().find(|line| line.contains(part)).cloned()
     }
 
-    /// Everything, once the other end is closed.
+    /// All lines, once the process has closed the stream.
     fn whole(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             reader.join().unwrap();
@@ -141,7 +141,7 @@ pub(crate) struct Finished {
 }
 
 impl Finished {
-    /// What it said, when it went well.
+    /// Its standard output; it must have ended with exit code 0.
     #[track_caller]
     pub(crate) fn ok(&self) -> &str {
         assert_eq!(self.code, Some(0), "{self:?}");
@@ -160,10 +160,10 @@ impl Process {
 
     /// Waits for a line on standard output that holds `part`.
     #[track_caller]
-    pub(crate) fn said(&mut self, part: &str) -> String {
+    pub(crate) fn printed(&mut self, part: &str) -> String {
         let Self { child, stdout, stderr } = self;
         until(part, || {
-            // Looked at before the line, so that the last words of a process that has ended are not missed.
+            // Checked before the line, so that the last line of a process that has ended is not missed.
             let ended = child.try_wait().unwrap();
             let line = stdout.find(part);
             assert!(line.is_some() || ended.is_none(), "{ended:?}, no {part:?}: {}", stderr.so_far());
@@ -181,7 +181,7 @@ impl Process {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// Sends a signal by its name, such as `TERM`. The shell's own `kill` is there on every machine.
+    /// Sends a signal by its name, such as `TERM`. `kill` is built into every shell.
     pub(crate) fn signal(&self, name: &str) {
         let script = format!("kill -s {name} {}", self.child.id());
         let status = Command::new("sh").args(["-c", &script]).status().unwrap();
@@ -205,16 +205,17 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended already.
-        let _gone = self.child.kill();
-        let _gone = self.child.wait();
+        let _ended = self.child.kill();
+        let _ended = self.child.wait();
     }
 }
 
-/// Everything in one process, and its addresses.
+/// All roles in one process, and its addresses.
 pub(crate) struct Server {
     pub(crate) process: Process,
     pub(crate) queries: String,
     pub(crate) commands: String,
+    pub(crate) admin: String,
     pub(crate) metrics: String,
     pub(crate) client: Client,
 }
@@ -222,15 +223,16 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn up(command: &mut Command) -> Self {
         let mut process = Process::start(command);
-        process.said("Ctrl-C stops it.");
+        process.printed("Ctrl-C stops it.");
         let mut address = |name| {
-            let line = process.said(name);
+            let line = process.printed(name);
             let url = line.split_whitespace().find(|word| word.starts_with("http://"));
             url.unwrap().trim_end_matches("/metrics").to_owned()
         };
         Self {
             queries: address("  read side"),
-            commands: address("  write side"),
+            commands: address("  commands"),
+            admin: address("  admin"),
             metrics: address("  metrics"),
             client: Client::new(),
             process,
@@ -241,13 +243,30 @@ impl Server {
         self.commands.strip_prefix("http://").unwrap()
     }
 
-    /// What `GET` answers on the read side, once it is 200.
+    /// The settings with which a client command reaches this server.
+    pub(crate) fn addresses(&self) -> [(&'static str, &str); 2] {
+        [("COMMAND_ADDR", self.commands_addr()), ("ADMIN_ADDR", self.admin.strip_prefix("http://").unwrap())]
+    }
+
+    /// The status of `/ready` at one of the addresses, and its reasons.
+    pub(crate) fn ready(&self, url: &str) -> Option<(u16, String)> {
+        self.client.get(&format!("{url}/ready"))
+    }
+
+    /// Whether every part of the process can do its work.
+    pub(crate) fn is_ready(&self) -> bool {
+        let addresses = [&self.queries, &self.commands, &self.admin, &self.metrics];
+        addresses.into_iter().all(|url| matches!(self.ready(url), Some((200, _))))
+    }
+
+    /// The response of `GET` on the read side, once it is 200. A row that is not projected is 404, and a read model that is
+    /// not open yet 503.
     #[track_caller]
     pub(crate) fn query(&self, path: &str) -> Value {
         let url = format!("{}{path}", self.queries);
-        until(&format!("{path} is there"), || match self.client.get(&url).unwrap() {
+        until(&format!("{path} is found"), || match self.client.get(&url).unwrap() {
             (200, body) => Some(serde_json::from_str(&body).unwrap()),
-            (404, _) => None,
+            (404 | 503, _) => None,
             other => panic!("{path}: {other:?}"),
         })
     }
@@ -262,7 +281,7 @@ impl Server {
         answer["data"].clone()
     }
 
-    /// Sends a command that must be granted.
+    /// Sends a command that must be accepted.
     #[track_caller]
     pub(crate) fn accept(&self, path: &str, body: &str) -> Value {
         let url = format!("{}{path}", self.commands);
@@ -271,7 +290,7 @@ impl Server {
         serde_json::from_str(&answer).unwrap()
     }
 
-    /// Events that this process has projected, by its own count; 0 while it does not answer.
+    /// Events that this process has projected, from its metrics; 0 while it does not respond.
     pub(crate) fn events_processed(&self) -> u64 {
         let Some((200, text)) = self.client.get(&format!("{}/metrics", self.metrics)) else {
             return 0;
@@ -283,7 +302,7 @@ impl Server {
     }
 }
 
-/// HTTP without a runtime in sight. `None`: nobody answered.
+/// A blocking HTTP client. `None` means no response.
 pub(crate) struct Client {
     client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
@@ -304,13 +323,13 @@ impl Client {
         self.answer(request.body(body.to_owned()))
     }
 
-    /// Sends events, one a line.
+    /// Sends events, one per line.
     pub(crate) fn post_lines(&self, url: &str, lines: &[u8]) -> Option<(u16, String)> {
         let request = self.client.post(url).header("content-type", "application/x-ndjson");
         self.answer(request.body(lines.to_vec()))
     }
 
-    /// Any request, with headers both ways.
+    /// Any request, with headers of the request and the response.
     pub(crate) fn exchange(
         &self,
         method: &str,

@@ -22,7 +22,7 @@ impl Role {
     }
 
     fn url(&mut self, port: &str, path: &str) -> String {
-        let line = self.process.said(&format!("  {port}"));
+        let line = self.process.printed(&format!("  {port}"));
         let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
         format!("{}{path}", url.trim_end_matches("/metrics"))
     }

@@ -1,6 +1,6 @@
-//! Too little of what a machine gives: room on the disk, file descriptors, a clock that is right.
+//! Resource limits of the machine: a full disk, no file descriptors, a clock that jumps.
 //!
-//! What needs a tool or a permission that is not there is left out, and says so.
+//! A test without its tool or permission is skipped with a message.
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ fn events(numbers: std::ops::Range<i64>) -> Vec<Envelope> {
     numbers.map(|n| stock(&format!("e{n}"), n, &format!("s{}", n % 97), n, None)).collect()
 }
 
-/// The answer to a thousand events or so.
+/// The status of a request with these events.
 fn post(server: &Server, events: &[Envelope]) -> Option<u16> {
     let lines = events.iter().map(|event| event.to_record().payload).collect::<Vec<_>>().join(&b'\n');
     let url = format!("{}/api/v1/events", server.commands);
@@ -48,21 +48,21 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_full_disk_is_waited_for() {
+fn the_server_waits_while_the_disk_is_full() {
     let home = Home::new();
     let Some(_disk) = SmallDisk::mount(&home.data()) else {
-        return millrace_testkit::skipped("a full disk, because there is no permission to mount a tmpfs");
+        return millrace_testkit::skipped("a full disk: no permission to mount a tmpfs");
     };
     let server = home.start(&[("SAMPLE", "off"), ("RETRY_MAX_INTERVAL", "100ms")]);
     assert_eq!(post(&server, &events(0..1_000)), Some(202));
-    // As much as fits, and then a little, until nothing fits any more.
+    // Large pieces until none fits, then small ones.
     let ballast = home.data().join("ballast");
     let mut file = std::fs::File::create(&ballast).unwrap();
     for piece in [1 << 20, 1 << 12] {
         while std::io::Write::write_all(&mut file, &vec![0; piece]).is_ok() {}
     }
     let mut next = 1_000;
-    until("there is no room for an event", || {
+    until("the disk has no space for an event", || {
         let status = post(&server, &events(next..next + 1_000));
         next += if status == Some(202) { 1_000 } else { 0 };
         (status == Some(503)).then_some(())
@@ -71,19 +71,21 @@ fn a_full_disk_is_waited_for() {
     assert_eq!(ready.0, 503, "{ready:?}");
     drop(file);
     std::fs::remove_file(ballast).unwrap();
-    until("there is room again", || (post(&server, &events(next..next + 1_000)) == Some(202)).then_some(()));
+    until("the disk has space again", || {
+        (post(&server, &events(next..next + 1_000)) == Some(202)).then_some(())
+    });
     home.until_projected(home.records());
     assert_tables(&home, &events(0..next + 1_000));
     assert_eq!(home.count("SELECT COUNT(*) FROM dead_letters"), 0);
 }
 
 #[test]
-fn a_file_that_may_not_grow_is_said_and_nothing_that_was_accepted_is_lost() {
+fn accepted_events_survive_a_file_size_limit() {
     let home = Home::new();
     // Blocks of 512 bytes. Beyond the limit a write fails instead of ending the process.
     let server = Server::up(home.under("trap '' XFSZ; ulimit -f 4096").env("SAMPLE", "off"));
     let mut next = 0;
-    until("the log may not grow", || {
+    until("the log has reached its limit", || {
         let status = post(&server, &events(next..next + 1_000));
         next += if status == Some(202) { 1_000 } else { 0 };
         (status == Some(503)).then_some(())
@@ -97,20 +99,20 @@ fn a_file_that_may_not_grow_is_said_and_nothing_that_was_accepted_is_lost() {
 }
 
 #[test]
-fn without_file_descriptors_it_waits_for_some() {
+fn the_server_waits_while_it_has_no_file_descriptors() {
     let home = Home::new();
     let server = Server::up(home.under("ulimit -n 96").env("SAMPLE", "off"));
     assert_eq!(post(&server, &events(0..100)), Some(202));
-    // As many as the system queues for it, which is more than it may accept.
+    // The system queues more connections than the server can accept.
     let address = server.commands_addr().parse().unwrap();
     let connect = |_| TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok();
     let crowd: Vec<_> = (0..200).map_while(connect).collect();
     assert!(crowd.len() >= 96, "{} connections", crowd.len());
     drop(crowd);
-    until("it answers again", || (post(&server, &events(100..200)) == Some(202)).then_some(()));
+    until("it responds again", || (post(&server, &events(100..200)) == Some(202)).then_some(()));
     home.until_projected(home.records());
     assert_tables(&home, &events(0..200));
-    assert_eq!(server.client.get(&format!("{}/ready", server.queries)).unwrap().0, 200);
+    until("every part is ready", || server.is_ready().then_some(()));
 }
 
 fn faketime() -> Option<PathBuf> {
@@ -122,7 +124,7 @@ fn faketime() -> Option<PathBuf> {
 fn a_clock_that_jumps_changes_no_sum_and_loses_nothing() {
     let Some(library) = faketime() else {
         return millrace_testkit::skipped(
-            "a clock that jumps, because there is no libfaketime; on Debian: apt-get install faketime",
+            "a clock that jumps: libfaketime not found; on Debian: apt-get install faketime",
         );
     };
     let home = Home::new();

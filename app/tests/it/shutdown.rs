@@ -1,4 +1,4 @@
-//! SIGTERM and Ctrl-C: what was answered stands in the log, the process ends in time and says 0.
+//! SIGTERM and Ctrl-C: every accepted command is in the log, and the process exits in time with code 0.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -11,12 +11,12 @@ use serde_json::json;
 use crate::process::{Client, Home, Process, until};
 
 const NO_SAMPLE: &[(&str, &str)] = &[("SAMPLE", "off")];
-/// What the binary promises.
+/// Longest time from the signal to the exit.
 const EXIT_MAX: Duration = Duration::from_secs(5);
-/// Orders answered before the signal is sent.
+/// Orders accepted before the signal is sent.
 const ANSWERED_MIN: usize = 100;
 
-/// Places orders until nobody takes them any more; returns the ids of those that were answered 202.
+/// Places orders until the server stops accepting them; returns the ids of the accepted ones.
 fn place_orders(commands: &str, answered: &AtomicUsize) -> Vec<String> {
     let client = Client::new();
     let url = format!("{commands}/api/v1/orders");
@@ -60,7 +60,7 @@ fn stop_under_load(signal: &str) {
     assert!(ids.len() >= ANSWERED_MIN);
     let keys = home.keys();
     let lost: Vec<_> = ids.iter().filter(|id| !keys.contains(*id)).collect();
-    assert!(lost.is_empty(), "answered 202 and not in the log: {lost:?}");
+    assert!(lost.is_empty(), "accepted, but not in the log: {lost:?}");
     let records = home.records();
     let _server = home.start(NO_SAMPLE);
     home.until_projected(records);
@@ -80,7 +80,7 @@ fn sigint_under_load_loses_nothing() {
     stop_under_load("INT");
 }
 
-/// A command whose body never comes. Returns once the server has begun to read it.
+/// A command whose body is never sent. Returns once the server has begun to read it.
 fn unfinished_command(address: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!(
@@ -100,14 +100,14 @@ fn a_second_signal_ends_it_at_once() {
         let server = home.start(NO_SAMPLE);
         let _stuck = unfinished_command(server.commands_addr());
         server.process.signal(first);
-        server.process.logged("a second signal ends at once");
+        server.process.logged("a second signal ends the process at once");
         server.process.signal(second);
         assert_eq!(server.process.finish().code, Some(130));
     }
 }
 
 #[test]
-fn a_stuck_client_does_not_keep_it_from_ending() {
+fn a_stuck_client_does_not_delay_the_exit() {
     let home = Home::new();
     let server = home.start(NO_SAMPLE);
     let _stuck = unfinished_command(server.commands_addr());
@@ -119,24 +119,24 @@ fn a_stuck_client_does_not_keep_it_from_ending() {
 }
 
 #[test]
-fn produce_stops_when_it_is_told() {
+fn produce_stops_at_a_signal() {
     let home = Home::new();
     let server = home.start(NO_SAMPLE);
     let load = Process::start(
         home.command(&["produce", "--rate", "500"]).env("COMMAND_ADDR", server.commands_addr()),
     );
-    until("something has arrived", || (home.records() > 0).then_some(()));
+    until("the log has a record", || (home.records() > 0).then_some(()));
     load.signal("INT");
     let ended = load.finish();
     let sent: i64 = ended.ok().trim_end_matches(" events sent").parse().unwrap();
-    assert_eq!(home.different_events(), sent, "it counts what it sent");
+    assert_eq!(home.different_events(), sent, "it counts the events that it sent");
 }
 
-/// The code and the text of the frame that closes a WebSocket by the protocol: 1001, the server goes away.
+/// Payload of the close frame: code 1001 and a text.
 const GOING_AWAY: &[u8] = b"\x03\xe9The server is going away";
 
 #[test]
-fn subscriptions_are_told_that_it_ends_and_do_not_hold_it_up() {
+fn subscriptions_are_closed_and_do_not_delay_the_exit() {
     let home = Home::new();
     let server = home.start(NO_SAMPLE);
     let query = "subscription { inventoryChanged(sku: \"s\") { quantity } }";
@@ -162,13 +162,13 @@ fn subscriptions_are_told_that_it_ends_and_do_not_hold_it_up() {
         metrics.contains("graphql_subscriptions_open 2").then_some(())
     });
     server.process.signal("TERM");
-    let mut heard = Vec::new();
-    socket.read_to_end(&mut heard).unwrap();
-    assert!(heard.ends_with(GOING_AWAY), "{}", String::from_utf8_lossy(&heard));
-    let mut heard = String::new();
-    stream.read_to_string(&mut heard).unwrap();
-    assert!(heard.ends_with("0\r\n\r\n"), "it has come to an end: {heard}");
+    let mut received = Vec::new();
+    socket.read_to_end(&mut received).unwrap();
+    assert!(received.ends_with(GOING_AWAY), "{}", String::from_utf8_lossy(&received));
+    let mut received = String::new();
+    stream.read_to_string(&mut received).unwrap();
+    assert!(received.ends_with("0\r\n\r\n"), "the stream is complete: {received}");
     let ended = server.process.finish();
     assert_eq!(ended.code, Some(0));
-    assert!(!ended.stderr.contains("they are cut"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("aborting connections"), "{}", ended.stderr);
 }

@@ -1,6 +1,6 @@
 //! Ten minutes at 2,000 events a second with a restart each minute: memory, freshness, and every row.
 //!
-//!     cargo test --release -p app --test it -- soak --ignored --nocapture
+//!     cargo test --release -p millrace --test it -- soak --ignored --nocapture
 //!
 //! `MILLRACE_SOAK_MINUTES` sets another length.
 
@@ -12,21 +12,21 @@ use millrace_testkit::oracle::expected_tables;
 use crate::process::{Home, Process, Server, until};
 
 const RATE: u64 = 2_000;
-const LIFE: Duration = Duration::from_secs(60);
-/// Samples of memory before this age of a process are of its caches filling.
+const RUN: Duration = Duration::from_secs(60);
+/// Before this age of a process its caches fill.
 const SETTLED: Duration = Duration::from_secs(30);
 
-/// What one process, from its start to its end, was seen to do.
+/// Measurements of one process.
 #[derive(Default)]
-struct Life {
+struct Run {
     /// Seconds since the start, and megabytes.
     rss: Vec<(f64, f64)>,
-    /// The freshness histogram as it was last seen: upper bounds in seconds, cumulative counts.
+    /// The last freshness histogram: upper bounds in seconds, cumulative counts.
     freshness: Vec<(f64, f64)>,
 }
 
-impl Life {
-    fn look(&mut self, server: &Server, age: Duration) {
+impl Run {
+    fn sample(&mut self, server: &Server, age: Duration) {
         let Some((200, text)) = server.client.get(&format!("{}/metrics", server.metrics)) else { return };
         self.freshness.clear();
         for line in text.lines() {
@@ -46,29 +46,31 @@ impl Life {
         self.rss.last().map_or(0.0, |(_, mb)| *mb)
     }
 
-    /// Megabytes an hour, by least squares over what was seen once it had settled.
+    /// Growth of memory in MB per hour, by least squares over the samples after the caches have filled.
     fn slope(&self) -> f64 {
-        let seen: Vec<_> = self.rss.iter().filter(|(age, _)| *age >= SETTLED.as_secs_f64()).collect();
-        let count = seen.len() as f64;
-        let (x, y) =
-            (seen.iter().map(|s| s.0).sum::<f64>() / count, seen.iter().map(|s| s.1).sum::<f64>() / count);
-        let over: f64 = seen.iter().map(|s| (s.0 - x) * (s.1 - y)).sum();
-        let under: f64 = seen.iter().map(|s| (s.0 - x).powi(2)).sum();
+        let samples: Vec<_> = self.rss.iter().filter(|(age, _)| *age >= SETTLED.as_secs_f64()).collect();
+        let count = samples.len() as f64;
+        let (x, y) = (
+            samples.iter().map(|s| s.0).sum::<f64>() / count,
+            samples.iter().map(|s| s.1).sum::<f64>() / count,
+        );
+        let over: f64 = samples.iter().map(|s| (s.0 - x) * (s.1 - y)).sum();
+        let under: f64 = samples.iter().map(|s| (s.0 - x).powi(2)).sum();
         3600.0 * over / under
     }
 }
 
-/// The upper bound below which that share of all records was fresh.
-fn quantile_ms(lives: &[Life], share: f64) -> f64 {
-    let bounds = lives.iter().find(|life| !life.freshness.is_empty()).map(|life| &life.freshness).unwrap();
-    let count = |at: usize| lives.iter().filter_map(|life| Some(life.freshness.get(at)?.1)).sum::<f64>();
+/// The bound within which this share of all records was readable.
+fn quantile_ms(runs: &[Run], share: f64) -> f64 {
+    let bounds = runs.iter().find(|run| !run.freshness.is_empty()).map(|run| &run.freshness).unwrap();
+    let count = |at: usize| runs.iter().filter_map(|run| Some(run.freshness.get(at)?.1)).sum::<f64>();
     let total = count(bounds.len() - 1);
     let at = (0..bounds.len()).find(|at| count(*at) >= share * total).unwrap();
     bounds[at].0 * 1e3
 }
 
 #[test]
-#[ignore = "takes ten minutes; its last result stands in docs/reliability.md"]
+#[ignore = "takes ten minutes; its last result is in docs/reliability.md"]
 fn soak() {
     let minutes: u64 = std::env::var("MILLRACE_SOAK_MINUTES").map_or(10, |minutes| minutes.parse().unwrap());
     let count = RATE * 60 * minutes;
@@ -79,23 +81,23 @@ fn soak() {
         home.command(&["produce", "--rate", &RATE.to_string(), "--count", &count.to_string()])
             .env("COMMAND_ADDR", &address),
     );
-    let mut lives = Vec::new();
+    let mut runs = Vec::new();
     while !load.has_ended() {
-        let mut life = Life::default();
-        let born = Instant::now();
-        until("a life is over", || {
+        let mut run = Run::default();
+        let started = Instant::now();
+        until("the run is over", || {
             std::thread::sleep(Duration::from_secs(1));
-            life.look(&server, born.elapsed());
-            (born.elapsed() >= LIFE || load.has_ended()).then_some(())
+            run.sample(&server, started.elapsed());
+            (started.elapsed() >= RUN || load.has_ended()).then_some(())
         });
         println!(
-            "life {}: {:.0} MB at the end, {:+.0} MB/h once settled, {} records in the log",
-            lives.len() + 1,
-            life.last_mb(),
-            life.slope(),
+            "run {}: {:.0} MB at the end, {:+.0} MB/h once settled, {} records in the log",
+            runs.len() + 1,
+            run.last_mb(),
+            run.slope(),
             home.records()
         );
-        lives.push(life);
+        runs.push(run);
         server.process.signal("TERM");
         assert_eq!(server.process.finish().code, Some(0));
         server = home.start(&[("SAMPLE", "off"), ("COMMAND_ADDR", &address)]);
@@ -105,9 +107,9 @@ fn soak() {
     home.until_projected(records);
     println!(
         "{count} events sent, {records} in the log, {} restarts, freshness p50 ≤ {} ms, p99 ≤ {} ms, dead letters {}",
-        lives.len(),
-        quantile_ms(&lives, 0.5),
-        quantile_ms(&lives, 0.99),
+        runs.len(),
+        quantile_ms(&runs, 0.5),
+        quantile_ms(&runs, 0.99),
         home.count("SELECT COUNT(*) FROM dead_letters")
     );
     assert_eq!(home.count("SELECT COUNT(*) FROM dead_letters"), 0);
@@ -118,9 +120,9 @@ fn soak() {
     for (row, expected) in tables.iter().zip(&expected) {
         assert_eq!(row, expected);
     }
-    println!("{} rows are as the oracle has them", tables.len());
-    if lives.len() > 2 {
-        let (second, last) = (lives[1].last_mb(), lives[lives.len() - 2].last_mb());
+    println!("{} rows agree with the oracle", tables.len());
+    if runs.len() > 2 {
+        let (second, last) = (runs[1].last_mb(), runs[runs.len() - 2].last_mb());
         assert!(last < 1.5 * second, "memory grew from {second} to {last} MB");
     }
 }

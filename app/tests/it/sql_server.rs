@@ -1,5 +1,5 @@
-//! The whole system with its tables in SQL Server, when `MSSQL_TEST_URL` names one: commands, the log (Kafka, when there is
-//! one), T-SQL, REST and GraphQL, dead letters, and a process that is killed.
+//! All roles with SQL Server, if `MSSQL_TEST_URL` names one: commands, the log (Kafka, if available), T-SQL, REST and GraphQL,
+//! dead letters, and a process that is killed.
 
 use millrace_testkit::kafka::{Topic, brokers};
 use millrace_testkit::sql_server::Database;
@@ -10,7 +10,7 @@ use crate::store::SAMPLE_EVENTS;
 
 const POISON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/events/poison.ndjson");
 
-/// A database, and processes that are told of it.
+/// A database and processes that use it.
 struct Shop {
     home: Home,
     database: Database,
@@ -37,7 +37,7 @@ impl Shop {
         Process::start(self.home.command(arguments).envs(self.settings.iter().cloned())).finish()
     }
 
-    /// The one number that a query gives.
+    /// The result of a query for one number.
     fn number(&self, query: &str) -> i64 {
         self.database.rows(query)[0].parse().unwrap()
     }
@@ -48,7 +48,7 @@ impl Shop {
     }
 }
 
-/// An order before its user, both ended by a payment: read at once by token, by REST and by GraphQL.
+/// An order before its user, then a payment: read with a consistency token, by REST and by GraphQL.
 fn an_order_travels(shop: &Shop) {
     let server = shop.start();
     let order = r#"{"orderId":"o-1","userId":"u-1","amount":149.9901,
@@ -65,7 +65,7 @@ fn an_order_travels(shop: &Shop) {
                 assert!(body.contains("149.9901"), "{body}");
                 Some(())
             }
-            // Not yet: it was waited for as long as the setting says.
+            // Not projected within CONSISTENCY_WAIT, or the read model is not open yet.
             (503 | 422, ..) => None,
             other => panic!("{other:?}"),
         }
@@ -112,7 +112,7 @@ fn the_sample_shop_survives_a_kill() {
     let up_to_date = shop.run(&["migrate"]);
     assert!(up_to_date.ok().ends_with("up to date"), "{up_to_date:?}");
     let server = shop.start();
-    // Killed as soon as something is there, so most likely before everything is.
+    // Killed after the first batch, most likely before the last one.
     shop.until_projected(1);
     server.process.kill();
     let server = shop.start();
@@ -148,7 +148,7 @@ fn dead_letters_are_listed_redriven_and_discarded() {
     let beside = |arguments: &[&str]| {
         let mut command = shop.home.command(arguments);
         let command = command.envs(shop.settings.iter().cloned());
-        Process::start(command.env("COMMAND_ADDR", server.commands_addr())).finish()
+        Process::start(command.envs(server.addresses())).finish()
     };
     beside(&["produce", "--file", POISON]).ok();
     shop.until_projected(7);
@@ -161,7 +161,7 @@ fn dead_letters_are_listed_redriven_and_discarded() {
     beside(&["dead-letters", "redrive", letters[1]["id"].as_str().unwrap()]).ok();
     shop.until_projected(8);
     let open = "SELECT COUNT(*) FROM dbo.dead_letters WHERE state = 'open'";
-    assert_eq!(shop.number(open), 6, "one is given up, one came back");
+    assert_eq!(shop.number(open), 6, "one is discarded, one is open again");
     beside(&["dead-letters", "clear", "--yes"]).ok();
     assert_eq!(shop.number(open), 0);
 }

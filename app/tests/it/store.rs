@@ -1,4 +1,4 @@
-//! The files of a data folder, read as another process reads them.
+//! The files of a data folder, read by another process.
 
 use std::path::{Path, PathBuf};
 
@@ -19,12 +19,12 @@ impl Home {
         self.data().join("events.db")
     }
 
-    /// Records in the log; 0 while there is none.
+    /// Records in the log; 0 if the log does not exist.
     pub(crate) fn records(&self) -> i64 {
         number(&self.log(), "SELECT COUNT(*) FROM records").unwrap_or(0)
     }
 
-    /// Records that are projected, by the checkpoints; 0 while there is no read model.
+    /// Projected records, from the checkpoints; 0 if the read model does not exist.
     pub(crate) fn projected(&self) -> i64 {
         let query = "SELECT COALESCE(SUM(next_offset), 0) FROM checkpoints";
         number(&self.read_model(), query).unwrap_or(0)
@@ -36,13 +36,13 @@ impl Home {
         assert_eq!(self.projected(), records);
     }
 
-    /// The answer of a query for one number to the read model.
+    /// The result of a query for one number to the read model.
     #[track_caller]
     pub(crate) fn count(&self, query: &str) -> i64 {
         number(&self.read_model(), query).unwrap()
     }
 
-    /// The projected tables, a row a line. When something was projected is no part of what was.
+    /// The projected tables, one line per row, without the times of projection.
     pub(crate) fn tables(&self) -> Vec<String> {
         let connection = open(&self.read_model()).unwrap();
         let queries = [
@@ -63,7 +63,7 @@ impl Home {
         keys.into_iter().collect()
     }
 
-    /// Every payload in the log, in no order.
+    /// Every payload in the log, in any order.
     pub(crate) fn payloads(&self) -> Vec<String> {
         rows(&open(&self.log()).unwrap(), "SELECT payload FROM records")
     }
@@ -85,7 +85,7 @@ impl Home {
         decoded.unwrap().filter_map(|event| event.unwrap().ok()).collect()
     }
 
-    /// A connection of the test's own to one of the files, for getting in the way.
+    /// A connection to one of the files.
     pub(crate) fn sql(&self, file: &Path) -> Connection {
         open(file).unwrap()
     }
@@ -97,14 +97,14 @@ impl Home {
         connection
     }
 
-    /// Whether somebody holds the file's write lock.
+    /// Whether another connection holds the file's write lock.
     pub(crate) fn is_locked(&self, file: &Path) -> bool {
         let connection = open(file).unwrap();
         connection.busy_timeout(std::time::Duration::ZERO).unwrap();
         connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_err()
     }
 
-    /// Different events in the log, which may hold some twice.
+    /// Distinct events in the log, which may have duplicates.
     pub(crate) fn different_events(&self) -> i64 {
         let query = "SELECT COUNT(DISTINCT json_extract(CAST(payload AS TEXT), '$.id')) FROM records";
         number(&self.log(), query).unwrap()
@@ -120,7 +120,7 @@ impl Home {
     }
 }
 
-/// Never creates a file: a store that is not there yet is an error.
+/// Never creates a file: a missing one is an error.
 fn open(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(std::time::Duration::from_secs(60))?;

@@ -1,4 +1,4 @@
-//! One order, end to end, and what a person does with what went wrong.
+//! One order from its command to the responses of the read side, and the review of dead letters.
 
 use std::process::Stdio;
 
@@ -8,7 +8,7 @@ use crate::process::{Finished, Home, Process, Server, until};
 use crate::store::SAMPLE_EVENTS;
 
 const NO_SAMPLE: &[(&str, &str)] = &[("SAMPLE", "off")];
-/// Customer 2's last five invoices, newest first, and what they cost.
+/// The last five invoices of customer 2, newest first, with their amounts.
 const INVOICES: [(&str, &str); 5] = [
     ("invoice-293", "0.99"),
     ("invoice-241", "5.94"),
@@ -40,8 +40,7 @@ fn the_sample_shop_answers() {
     assert_eq!(answer, json!({ "user": { "name": "Leonie Köhler", "recentOrders": expected } }));
     assert_eq!(server.query("/orders/invoice-20")["payment"]["status"], "PENDING");
     assert_eq!(server.query("/orders/invoice-67")["payment"]["paymentId"], "payment-67");
-    let (status, ready) = server.client.get(&format!("{}/ready", server.commands)).unwrap();
-    assert_eq!(status, 200, "{ready}");
+    until("every part is ready", || server.is_ready().then_some(()));
     assert_eq!(server.events_processed(), SAMPLE_EVENTS.unsigned_abs());
 }
 
@@ -72,10 +71,10 @@ fn the_sample_shop_is_whole_and_is_loaded_once() {
 }
 
 #[test]
-fn an_order_travels_from_its_command_to_every_answer() {
+fn an_order_travels_from_its_command_to_every_response() {
     let home = Home::new();
     let server = home.start(NO_SAMPLE);
-    // The order comes before its user: it waits for nobody.
+    // The order is projected although its user does not exist yet.
     let placed = server.accept(
         "/api/v1/orders",
         r#"{"orderId":"o-1","userId":"u-1","amount":149.9901,"items":[{"sku":"s-1","quantity":3,"unitPrice":49.9967}]}"#,
@@ -126,20 +125,21 @@ fn a_write_can_be_read_at_once_with_its_token() {
 }
 
 #[test]
-fn a_token_of_what_nobody_projects_is_waited_for_and_then_refused() {
+fn a_read_with_a_token_waits_and_is_then_refused() {
     let home = Home::new();
     let server = home.start(NO_SAMPLE);
     server.accept("/api/v1/orders", r#"{"orderId":"o-1","userId":"u-1","amount":1}"#);
     server.query("/orders/o-1");
     server.process.kill();
-    // Only the read side runs: there is no projector that could move the checkpoint.
+    // Without a projector the checkpoint does not move.
     let mut process = Process::start(home.command(&["read-side"]).env("CONSISTENCY_WAIT", "50ms"));
-    let line = process.said("  read side");
+    let line = process.printed("  read side");
     let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
     let client = crate::process::Client::new();
     let token = [("consistency-token", "events:0:1000000")];
     let eventual = [token[0], ("consistency", "eventual")];
     let order = format!("{url}/orders/o-1");
+    until("the read model is open", || (client.get(&order)?.0 == 200).then_some(()));
     let (status, headers, answer) = client.exchange("GET", &order, &token, "").unwrap();
     assert_eq!(status, 503, "{answer}");
     assert!(answer.contains("/problems/not-yet-projected"), "{answer}");
@@ -148,7 +148,7 @@ fn a_token_of_what_nobody_projects_is_waited_for_and_then_refused() {
     assert_eq!((status, headers["consistency"].to_str().unwrap()), (200, "stale"));
 }
 
-/// Sends a file of sample events, of which so many are sent.
+/// Sends a file of sample events; `events` is the number of its lines.
 #[track_caller]
 fn produce(home: &Home, server: &Server, file: &str, events: i64) -> Finished {
     let path = format!("{}/../examples/events/{file}", env!("CARGO_MANIFEST_DIR"));
@@ -170,10 +170,10 @@ fn events_are_sent_by_a_menu() {
     let mut command = home.command(&["produce", "--interactive"]);
     command.env("COMMAND_ADDR", server.commands_addr()).stdin(std::fs::File::open(&typed).unwrap());
     let ended = command.output().unwrap();
-    let said = String::from_utf8(ended.stdout).unwrap();
-    assert_eq!(ended.status.code(), Some(0), "{said}");
-    assert!(said.contains("the field amount") && said.contains("once more"), "{said}");
-    assert_eq!(said.matches("sent ").count(), 14, "{said}");
+    let output = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{output}");
+    assert!(output.contains("amount") && output.contains("try again"), "{output}");
+    assert_eq!(output.matches("sent ").count(), 14, "{output}");
     home.until_projected(14);
     let answer = server.query("/orders/order-1");
     assert_eq!(answer["order"]["amount"].to_string(), "149.99");
@@ -183,7 +183,7 @@ fn events_are_sent_by_a_menu() {
 }
 
 #[test]
-fn events_of_every_shape_are_produced_from_files() {
+fn events_of_every_format_are_produced_from_files() {
     let home = Home::new();
     let server = home.start(NO_SAMPLE);
     let files = [
@@ -196,7 +196,7 @@ fn events_of_every_shape_are_produced_from_files() {
     ];
     for (file, events) in files {
         let produced = produce(&home, &server, file, events);
-        assert!(!produced.stdout.contains("are no events"), "{produced:?}");
+        assert!(!produced.stdout.contains("not valid events"), "{produced:?}");
     }
     home.until_projected(22);
     assert_eq!(home.count("SELECT COUNT(*) FROM users"), 5);
@@ -210,12 +210,12 @@ fn letters(home: &Home) -> Vec<Value> {
     lines.map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Everything in one process, and seven dead letters in it.
+/// All roles in one process, with seven dead letters.
 fn poisoned() -> (Home, Server) {
     let home = Home::new();
     let server = home.start(NO_SAMPLE);
     let produced = produce(&home, &server, "poison.ndjson", 7);
-    assert!(produced.stdout.contains("7 of them are no events"), "{produced:?}");
+    assert!(produced.stdout.contains("7 of them are not valid events"), "{produced:?}");
     home.until_projected(7);
     (home, server)
 }
@@ -228,7 +228,7 @@ fn dead_letters_are_listed_counted_and_shown() {
     let newest = all[0]["id"].as_str().unwrap();
     let listed = home.beside(&server, &["dead-letters", "list", "--limit", "2"]);
     assert_eq!(listed.ok().lines().count(), 2);
-    assert!(listed.stderr.contains("7 in all; --offset 2 shows more"), "{listed:?}");
+    assert!(listed.stderr.contains("7 open letters; --offset 2 shows more"), "{listed:?}");
     let beyond = home.beside(&server, &["dead-letters", "list", "--offset", "7"]);
     assert_eq!((beyond.ok(), beyond.stderr.as_str()), ("", ""));
     assert!(listed.ok().starts_with(newest), "{listed:?}");
@@ -241,13 +241,13 @@ fn dead_letters_are_listed_counted_and_shown() {
     assert_eq!((&one["reason"], &one["count"]), (&"unknown-type".into(), &1.into()));
     let none = home.beside(&server, &["dead-letters", "stats", "--reason", "nothing"]);
     assert_eq!(none.ok(), "no open dead letters");
-    // As `head` does, which has read enough.
+    // A reader such as `head` closes the pipe.
     let mut list = home.command(&["dead-letters", "list"]);
     let mut list = list.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(list.stdout.take());
     let ended = list.wait_with_output().unwrap();
     assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(0), ""));
-    for (id, code, part) in [("9:9", 1, "no open dead letter 9:9"), ("9", 2, "partition:offset")] {
+    for (id, code, part) in [("9:9", 1, "open dead letter 9:9 not found"), ("9", 2, "partition:offset")] {
         let ended = home.beside(&server, &["dead-letters", "show", id]);
         assert_eq!(ended.code, Some(code), "{ended:?}");
         assert!(ended.stderr.contains(part), "{ended:?}");
@@ -261,19 +261,19 @@ fn dead_letters_are_redriven_and_discarded() {
     let [first, second, third] = [0, 1, 2].map(|at: usize| all[at]["id"].as_str().unwrap());
     let discarded = home.beside(&server, &["dead-letters", "discard", first]);
     assert_eq!(discarded.ok(), format!("{first} discarded"));
-    // The server owns the log, so the letter goes through it.
+    // The server uses the log, so the command sends a request to its admin API.
     let redriven = home.beside(&server, &["dead-letters", "redrive", second]);
     assert!(redriven.ok().starts_with(&format!("{second} redriven to ")), "{redriven:?}");
     home.until_projected(8);
     let left = letters(&home);
-    assert_eq!(left.len(), 6, "one is given up, one came back");
-    let back = left.iter().find(|letter| letter["payload"] == all[1]["payload"]);
-    assert_eq!(back.unwrap()["attempts"], 2);
+    assert_eq!(left.len(), 6, "one is discarded, one is open again");
+    let again = left.iter().find(|letter| letter["payload"] == all[1]["payload"]);
+    assert_eq!(again.unwrap()["attempts"], 2);
     for id in [first, second] {
-        let gone = home.beside(&server, &["dead-letters", "show", id]);
-        assert_eq!(gone.code, Some(1), "{gone:?}");
+        let closed = home.beside(&server, &["dead-letters", "show", id]);
+        assert_eq!(closed.code, Some(1), "{closed:?}");
     }
-    // With the server gone, the command takes the log itself.
+    // Without the server, the command opens the log itself.
     server.process.signal("TERM");
     assert_eq!(server.process.finish().code, Some(0));
     let alone = Process::start(&mut home.command(&["dead-letters", "redrive", third])).finish();
@@ -283,7 +283,7 @@ fn dead_letters_are_redriven_and_discarded() {
 }
 
 #[test]
-fn made_up_events_come_at_a_rate_and_all_are_projected() {
+fn simulated_events_are_all_projected() {
     let home = Home::new();
     let server = home.start(NO_SAMPLE);
     let produced = home.beside(&server, &["produce", "--rate", "10000", "--count", "500"]);
@@ -294,8 +294,8 @@ fn made_up_events_come_at_a_rate_and_all_are_projected() {
 }
 
 #[test]
-fn the_simulator_keeps_the_shop_alive() {
+fn the_simulator_creates_events() {
     let home = Home::new();
     let _server = home.start(&[("SAMPLE", "off"), ("EVENT_RATE", "1000")]);
-    until("a made-up order is readable", || (home.projected() > 20).then_some(()));
+    until("simulated events are projected", || (home.projected() > 20).then_some(()));
 }

@@ -1,36 +1,41 @@
-//! Forms of settings that every role reads, parsed once at the edge: addresses, durations, switches.
+//! Forms of settings that several crates parse: addresses, durations, switches. Pure; where a value comes from is the
+//! business of `app`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A setting that names nothing we know. One line that says what to write instead.
+/// A value that a setting does not accept. One line that states what is expected, without the value: it may be a
+/// password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidSetting(pub String);
 
-/// `on` or `off`
+/// `on` or `off`: the type of every setting with these two values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Switch {
-    /// `on`
     On,
-    /// `off`
     Off,
 }
 
 impl Switch {
-    /// As a condition.
     pub fn is_on(self) -> bool {
         self == Self::On
     }
 }
 
-/// An address to listen on: `host:port` by numbers, or `:port` for all interfaces.
+/// An address to listen on: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`, or `:8080` for all interfaces.
 ///
 /// # Errors
-/// [`InvalidSetting`].
+/// [`InvalidSetting`]. Other host names are not resolved: the answer of a name server may change.
 pub fn listen_addr(text: &str) -> Result<SocketAddr, InvalidSetting> {
-    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
-    full.parse().map_err(|_| InvalidSetting("expected an address such as 127.0.0.1:8080 or :8080".to_owned()))
+    let numeric = match text.split_once(':') {
+        Some(("", port)) => format!("0.0.0.0:{port}"),
+        Some(("localhost", port)) => format!("127.0.0.1:{port}"),
+        _ => text.to_owned(),
+    };
+    numeric.parse().map_err(|_| {
+        InvalidSetting("expected an address such as 127.0.0.1:8080, localhost:8080 or :8080".to_owned())
+    })
 }
 
 /// A length of time, such as `500ms`, `30s`, `2m`, `12h` or `30d`.
@@ -58,10 +63,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_and_durations() {
-        assert_eq!(listen_addr(":8080").unwrap().to_string(), "0.0.0.0:8080");
-        assert_eq!(listen_addr("127.0.0.1:0").unwrap().port(), 0);
-        assert!(listen_addr("localhost").is_err());
+    fn addresses() {
+        for (text, expected) in [
+            (":8080", "0.0.0.0:8080"),
+            ("localhost:8080", "127.0.0.1:8080"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
+            ("[::]:8080", "[::]:8080"),
+        ] {
+            assert_eq!(listen_addr(text).unwrap().to_string(), expected);
+        }
+        for text in ["", ":", "8080", "localhost", "example.com:8080", ":65536", "::8080"] {
+            assert!(listen_addr(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
         assert_eq!(duration("30d"), Ok(Duration::from_secs(30 * 86_400)));

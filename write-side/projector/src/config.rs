@@ -1,4 +1,4 @@
-//! Settings of the projector and of its admin port.
+//! Settings of the projector and of its admin API.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,17 +13,20 @@ use crate::breaker::BreakerSettings;
 use crate::projector::ProjectorSettings;
 use crate::retry::Backoff;
 
-/// Where dead letters are reviewed, and by whom.
+/// The address of the admin API and access to it.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Admin port of the projector")]
+#[command(next_help_heading = "Admin API")]
 pub struct AdminConfig {
-    /// Address of the admin API: dead letters, circuit breaker. Beyond this machine only with ADMIN_TOKEN
-    #[arg(long, env = "ADMIN_ADDR", value_name = "ADDR", default_value = "127.0.0.1:8091", value_parser = listen_addr, global = true)]
+    /// Address of the admin API
+    ///
+    /// It serves dead letters and the circuit breaker. An address other than loopback requires ADMIN_TOKEN.
+    #[arg(long, env = "ADMIN_ADDR", value_name = "ADDR", default_value = "127.0.0.1:8091", value_parser = listen_addr)]
     pub admin_addr: SocketAddr,
 
-    /// Token of the admin API, for the header Authorization: Bearer TOKEN. Without one only clients on this machine
-    /// are allowed
-    #[arg(long, env = "ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true, value_parser = admin_token, global = true)]
+    /// Bearer token of the admin API, 16 to 256 characters [default: none]
+    ///
+    /// Without a token, only clients on this machine have access.
+    #[arg(long, env = "ADMIN_TOKEN", value_name = "TOKEN", value_parser = admin_token)]
     pub admin_token: Option<Secret>,
 }
 
@@ -48,61 +51,63 @@ fn admin_token(text: &str) -> Result<Secret, InvalidSetting> {
     if (16..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(Secret::new(text));
     }
-    Err(InvalidSetting("expected 16 to 256 visible ASCII characters without blanks".to_owned()))
+    Err(InvalidSetting("expected 16 to 256 visible ASCII characters without spaces".to_owned()))
 }
 
-/// How records are projected.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Projector")]
 pub struct ProjectorConfig {
-    /// Events projected in one transaction, at most [default: 50000 on SQLite, 1000 on SQL Server, which locks a whole table
-    /// rather than many rows]
-    #[arg(long, env = "BATCH_EVENTS_MAX", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), global = true)]
+    /// Most events in one transaction [default: 50000, SQL Server 1000]
+    ///
+    /// Above about 1000 SQL Server locks whole tables instead of rows, and readers wait.
+    #[arg(long, env = "BATCH_EVENTS_MAX", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub batch_events_max: Option<u32>,
 
-    /// Bytes projected in one transaction, at most
-    #[arg(long, env = "BATCH_BYTES_MAX", value_name = "BYTES", default_value_t = 32 * 1024 * 1024, value_parser = clap::value_parser!(u32).range(1024..), global = true)]
+    /// Most bytes of events in one transaction
+    #[arg(long, env = "BATCH_BYTES_MAX", value_name = "BYTES", default_value_t = 32 * 1024 * 1024, value_parser = clap::value_parser!(u32).range(1024..))]
     pub batch_bytes_max: u32,
 
-    /// How often an event that the read model refuses is tried before it becomes a dead letter
-    #[arg(long, env = "RETRY_MAX_ATTEMPTS", value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100), global = true)]
+    /// Attempts to store an event that the read model refuses before it becomes a dead letter
+    #[arg(long, env = "RETRY_MAX_ATTEMPTS", value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub retry_max_attempts: u32,
 
-    /// Longest wait before the first retry of unavailable infrastructure
-    #[arg(long, env = "RETRY_INITIAL_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = duration, global = true)]
+    /// Longest wait before the first retry while the read model or the event log is unavailable
+    #[arg(long, env = "RETRY_INITIAL_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub retry_initial_interval: Duration,
 
-    /// Longest wait between two retries
-    #[arg(long, env = "RETRY_MAX_INTERVAL", value_name = "TIME", default_value = "30s", value_parser = duration, global = true)]
+    /// Longest wait between two retries; the waits double up to it
+    #[arg(long, env = "RETRY_MAX_INTERVAL", value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub retry_max_interval: Duration,
 
-    /// Failures of the read model in a row that open the circuit breaker
-    #[arg(long, env = "CIRCUIT_BREAKER_MAX_FAILURES", value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..), global = true)]
+    /// Consecutive failures of the read model that open the circuit breaker
+    #[arg(long, env = "CIRCUIT_BREAKER_MAX_FAILURES", value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub circuit_breaker_max_failures: u32,
 
-    /// How long the circuit breaker stays open
-    #[arg(long, env = "CIRCUIT_BREAKER_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = duration, global = true)]
+    /// Time that the circuit breaker stays open
+    #[arg(long, env = "CIRCUIT_BREAKER_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub circuit_breaker_timeout: Duration,
 
-    /// Failures that lie further apart than this do not count together
-    #[arg(long, env = "CIRCUIT_BREAKER_INTERVAL", value_name = "TIME", default_value = "60s", value_parser = duration, global = true)]
+    /// Longest time between two failures that count as consecutive
+    #[arg(long, env = "CIRCUIT_BREAKER_INTERVAL", value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub circuit_breaker_interval: Duration,
 
-    /// Successes that close the circuit breaker again
-    #[arg(long, env = "CIRCUIT_BREAKER_MAX_REQUESTS", value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..), global = true)]
+    /// Successful trial calls that close the circuit breaker
+    #[arg(long, env = "CIRCUIT_BREAKER_MAX_REQUESTS", value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub circuit_breaker_max_requests: u32,
 
-    /// How long the ids of counted stock events are remembered, or off: for ever. An event that is sent again later
-    /// counts twice, so choose more than the topic's retention and than any producer may take to repeat itself
-    #[arg(long, env = "INBOX_RETENTION", value_name = "TIME", default_value = "off", value_parser = inbox_retention, global = true)]
+    /// Time that ids of inventory events are kept, or off for no limit
+    ///
+    /// The ids detect duplicates. A duplicate that arrives later counts twice: choose more than the topic's retention and than the longest time after
+    /// which a producer may repeat an event. An id takes about 100 bytes.
+    #[arg(long, env = "INBOX_RETENTION", value_name = "TIME", default_value = "off", value_parser = inbox_retention)]
     pub inbox_retention: InboxRetention,
 }
 
-/// How long the inbox remembers; `None` is for ever.
+/// How long the inbox keeps ids; `None` is forever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InboxRetention(pub Option<Duration>);
 
-/// Below this it is more likely a wrong unit than a wish.
+/// A shorter time is most likely a wrong unit.
 const INBOX_RETENTION_MIN: Duration = Duration::from_secs(3_600);
 
 fn inbox_retention(text: &str) -> Result<InboxRetention, InvalidSetting> {
@@ -115,17 +120,17 @@ fn inbox_retention(text: &str) -> Result<InboxRetention, InvalidSetting> {
     }
 }
 
-/// Default on SQLite: larger batches are not faster.
+/// Default for SQLite: larger batches are not faster.
 const BATCH_EVENTS_SQLITE: u32 = 50_000;
-/// The same on SQL Server. A statement that holds 5,000 locks trades them for one on the whole table, and a row takes a lock
-/// in each of its table's indexes.
+/// Default for SQL Server. A statement that holds 5,000 locks escalates to a lock of the whole table, and a row takes a
+/// lock in each index of its table.
 const BATCH_EVENTS_MSSQL: u32 = 1_000;
 
-/// How long one step waits for a record, so how late a stop signal may be seen.
+/// How long one step waits for a record. A stop signal is seen after at most this time.
 const STEP_WAIT: Duration = Duration::from_millis(250);
 
 impl ProjectorConfig {
-    /// As the projector takes them for that store.
+    /// `store` decides the default size of a batch.
     pub fn settings(&self, store: &ReadModelUrl) -> ProjectorSettings {
         let events_max = self.batch_events_max.unwrap_or(match store {
             ReadModelUrl::Sqlite(_) => BATCH_EVENTS_SQLITE,

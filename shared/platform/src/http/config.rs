@@ -1,4 +1,4 @@
-//! Settings of every HTTP port: how long a client may take, how many may come, who may ask from a browser.
+//! Settings of every HTTP address: time limits, limits of connections and requests, TLS, and origins for CORS.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,67 +8,61 @@ use clap::Args;
 
 use crate::settings::{InvalidSetting, duration};
 
-/// Settings of every HTTP port.
+/// Settings of every HTTP address.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "HTTP")]
 pub struct HttpConfig {
-    /// How long the head of a request may take to arrive
-    #[arg(long, env = "HTTP_HEADER_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration, global = true)]
-    pub http_header_timeout: Duration,
-
-    /// How long the body of a request may take to arrive
-    #[arg(long, env = "HTTP_BODY_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = duration, global = true)]
-    pub http_body_timeout: Duration,
-
-    /// How long a connection may be silent between two requests
-    #[arg(long, env = "HTTP_IDLE_TIMEOUT", value_name = "TIME", default_value = "75s", value_parser = duration, global = true)]
-    pub http_idle_timeout: Duration,
-
-    /// How long a client may leave an answer unread
-    #[arg(long, env = "HTTP_WRITE_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = duration, global = true)]
-    pub http_write_timeout: Duration,
-
-    /// How long an answer may take to be made
-    #[arg(long, env = "HTTP_REQUEST_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration, global = true)]
-    pub http_request_timeout: Duration,
-
-    /// Connections to one port at the same time; further ones are answered 503
-    #[arg(long, env = "HTTP_CONNECTIONS_MAX", value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000), global = true)]
-    pub http_connections_max: u32,
-
-    /// Requests to one port that are worked on at the same time; further ones are answered 503
-    #[arg(long, env = "HTTP_REQUESTS_MAX", value_name = "N", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..=1_000_000), global = true)]
-    pub http_requests_max: u32,
-
-    /// Origins whose pages may ask from a browser, separated by commas, or * for all [default: none]
-    #[arg(
-        long,
-        env = "CORS_ORIGINS",
-        value_name = "LIST",
-        default_value = "",
-        hide_default_value = true,
-        global = true
-    )]
-    pub cors_origins: CorsOrigins,
-
-    /// Certificate chain (PEM); with TLS_KEY, commands and queries are taken by TLS only
-    #[arg(long, env = "TLS_CERT", value_name = "FILE", requires = "tls_key", global = true)]
+    /// Certificate chain (PEM); requires TLS_KEY
+    ///
+    /// With both, every address but METRICS_ADDR uses TLS only.
+    #[arg(long, env = "TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
 
-    /// Private key of the certificate (PEM)
-    #[arg(long, env = "TLS_KEY", value_name = "FILE", requires = "tls_cert", global = true)]
+    /// Private key of the certificate (PEM); requires TLS_CERT
+    #[arg(long, env = "TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+
+    /// Origins allowed by CORS, separated by commas, or * [default: none]
+    ///
+    /// Web pages of these origins may send requests.
+    #[arg(long, env = "CORS_ORIGINS", value_name = "LIST", default_value = "", hide_default_value = true)]
+    pub cors_origins: CorsOrigins,
+
+    /// Longest time to receive the head of a request
+    #[arg(long, env = "HTTP_HEADER_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub http_header_timeout: Duration,
+
+    /// Longest time to receive the body of a request
+    #[arg(long, env = "HTTP_BODY_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub http_body_timeout: Duration,
+
+    /// Longest time between two requests of a connection
+    #[arg(long, env = "HTTP_IDLE_TIMEOUT", value_name = "TIME", default_value = "75s", value_parser = duration)]
+    pub http_idle_timeout: Duration,
+
+    /// Longest time for a client to receive the next 64 KiB of a response
+    #[arg(long, env = "HTTP_WRITE_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub http_write_timeout: Duration,
+
+    /// Longest time until a response begins
+    #[arg(long, env = "HTTP_REQUEST_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub http_request_timeout: Duration,
+
+    /// Most connections to one address at the same time; further ones receive 503
+    #[arg(long, env = "HTTP_CONNECTIONS_MAX", value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub http_connections_max: u32,
+
+    /// Most requests to one address at the same time; further ones receive 503
+    #[arg(long, env = "HTTP_REQUESTS_MAX", value_name = "N", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub http_requests_max: u32,
 }
 
-/// Whose pages may ask.
+/// The origins of other servers' pages that may send requests from a browser.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum CorsOrigins {
-    /// Only pages from this server.
     #[default]
     None,
-    /// Pages from anywhere.
     Any,
-    /// Pages from these.
     These(Vec<HeaderValue>),
 }
 
@@ -88,7 +82,7 @@ impl std::str::FromStr for CorsOrigins {
     }
 }
 
-/// A browser sends scheme, host and port and nothing behind them; anything else would never match.
+/// A browser sends scheme, host and port only; a longer text would never match.
 fn parse_origin(origin: &str) -> Result<HeaderValue, InvalidSetting> {
     let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
     let plain = |host: &str| {
@@ -99,27 +93,22 @@ fn parse_origin(origin: &str) -> Result<HeaderValue, InvalidSetting> {
     })
 }
 
-/// The time-outs and limits of a port, in the form in which it uses them.
+/// The limits of [`HttpConfig`] in the form in which a server uses them.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// For the head of a request, and for what comes before it (the TLS handshake).
+    /// For the TLS handshake and for the head of a request.
     pub header: Duration,
-    /// For the body of a request.
     pub body: Duration,
-    /// Between two requests.
     pub idle: Duration,
-    /// For the client to take the next 64 KiB of an answer.
+    /// For a client to receive the next 64 KiB of a response.
     pub write: Duration,
-    /// For an answer to begin.
+    /// Until a response begins.
     pub request: Duration,
-    /// Connections at the same time.
     pub connections_max: u32,
-    /// Requests worked on at the same time.
     pub requests_max: u32,
 }
 
 impl HttpConfig {
-    /// As a server takes them.
     pub fn limits(&self) -> Limits {
         Limits {
             header: self.http_header_timeout,
@@ -159,14 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_written_once_more_and_agree() {
+    fn the_defaults_of_both_types_agree() {
         let arguments = <Arguments as clap::Parser>::parse_from(["test"]);
         assert_eq!(format!("{:?}", arguments.http.limits()), format!("{:?}", Limits::default()));
         assert_eq!(arguments.http.cors_origins, CorsOrigins::None);
     }
 
     #[test]
-    fn origins_are_what_browsers_send() {
+    fn origins_have_the_form_that_browsers_send() {
         assert_eq!("*".parse(), Ok(CorsOrigins::Any));
         let two = "https://shop.example, http://localhost:3000".parse().unwrap();
         let CorsOrigins::These(two) = two else { panic!("{two:?}") };
@@ -174,10 +163,5 @@ mod tests {
         for text in ["shop.example", "https://", "https://a/", "https://a/path", "https://u@a", ",", "null"] {
             assert!(text.parse::<CorsOrigins>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn a_key_needs_a_certificate() {
-        assert!(<Arguments as clap::Parser>::try_parse_from(["test", "--tls-key", "k"]).is_err());
     }
 }
