@@ -1,4 +1,4 @@
-// Gathers what a browser loads into dist/, under the names that the read side serves.
+// Copies the files of the editor to dist/, under the names that the read side serves.
 import { copyFileSync, mkdirSync } from 'node:fs';
 
 const files = {

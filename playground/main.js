@@ -1,4 +1,4 @@
-// Starts GraphiQL on our own endpoint, with operations in tabs whose ids work in the sample shop.
+// Starts GraphiQL on /graphql, with example operations in tabs. The ids are from the sample shop.
 const examples = [
   `query UserWithOrders {
   user(id: "customer-2") {
@@ -33,23 +33,23 @@ subscription Stock {
 }`,
 ];
 
-// One operation by the protocol graphql-transport-ws, on a socket of its own, as the observable that GraphiQL takes.
-// A browser sends no headers with a WebSocket, so what stands under "Headers" goes with the first message.
-function live(request, headers) {
+// Runs one operation over a WebSocket (graphql-transport-ws) and returns the observable that GraphiQL expects. Browsers
+// cannot set headers on a WebSocket, so the headers of the editor are sent in connection_init.
+function subscribe(request, headers) {
   return {
     subscribe(observer) {
       const address = new URL('/graphql', location.href.replace(/^http/, 'ws'));
       const socket = new WebSocket(address, 'graphql-transport-ws');
-      const say = (message) => socket.send(JSON.stringify(message));
-      socket.onopen = () => say({ type: 'connection_init', payload: headers ?? {} });
+      const send = (message) => socket.send(JSON.stringify(message));
+      socket.onopen = () => send({ type: 'connection_init', payload: headers ?? {} });
       socket.onmessage = ({ data }) => {
         const { type, payload } = JSON.parse(data);
-        if (type === 'connection_ack') say({ type: 'subscribe', id: '1', payload: request });
+        if (type === 'connection_ack') send({ type: 'subscribe', id: '1', payload: request });
         else if (type === 'next') observer.next(payload);
         else if (type === 'error') observer.error(payload);
         else if (type === 'complete') observer.complete();
       };
-      socket.onclose = ({ code, reason }) => observer.error(new Error(`the socket was closed: ${code} ${reason}`));
+      socket.onclose = ({ code, reason }) => observer.error(new Error(`WebSocket closed: ${code} ${reason}`));
       return {
         unsubscribe() {
           socket.onclose = null;
@@ -62,15 +62,16 @@ function live(request, headers) {
 
 function isSubscription({ operationName }, options) {
   const operations = options?.documentAST?.definitions.filter(({ kind }) => kind === 'OperationDefinition') ?? [];
-  const meant = operations.find(({ name }) => name?.value === operationName) ?? operations[0];
-  return meant?.operation === 'subscription';
+  const selected = operations.find(({ name }) => name?.value === operationName) ?? operations[0];
+  return selected?.operation === 'subscription';
 }
 
-const ask = GraphiQL.createFetcher({ url: '/graphql' });
+const fetcher = GraphiQL.createFetcher({ url: '/graphql' });
 
 ReactDOM.createRoot(document.getElementById('graphiql')).render(
   React.createElement(GraphiQL, {
-    fetcher: (request, options) => (isSubscription(request, options) ? live(request, options?.headers) : ask(request, options)),
+    fetcher: (request, options) =>
+      isSubscription(request, options) ? subscribe(request, options?.headers) : fetcher(request, options),
     defaultTabs: examples.map((query) => ({ query })),
   }),
 );

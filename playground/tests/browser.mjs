@@ -1,10 +1,10 @@
-// The pages in a real browser without the net: they render, a query runs, a subscription shows a change.
+// Tests of the pages in a browser without network access: they render, a query runs, a subscription shows a change.
 //
 //     node playground/tests/browser.mjs API COMMANDS SCREENSHOTS
 //
 // API and COMMANDS are the addresses of a running Millrace with the sample shop, SCREENSHOTS a folder for pictures.
-// CHROMIUM names the browser when it is not /usr/bin/chromium. A page that asks for anything elsewhere, breaks its own
-// content security policy or complains in the console has failed.
+// CHROMIUM is the path of the browser, by default /usr/bin/chromium. A page fails if it requests another host, violates
+// its content security policy or logs an error in the console.
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,50 +21,50 @@ const browser = await chromium.launch({
 
 let opened;
 
-// A page that may ask the server it comes from only; what else it asks for, and what it complains about, is kept.
+// Opens a page that may request its own server only, and records other requests and errors.
 async function open(address, { colorScheme = 'light' } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme });
   const page = await context.newPage();
   page.setDefaultTimeout(60_000);
   const own = new URL(address).host;
-  const wrong = [];
+  const errors = [];
   const isOwn = (url) => new URL(url).host === own || url.startsWith('data:');
   opened = page;
   await context.route('**/*', (route) => {
     if (isOwn(route.request().url())) return route.continue();
-    wrong.push(`asked for ${route.request().url()}`);
+    errors.push(`requested ${route.request().url()}`);
     return route.abort();
   });
-  page.on('websocket', (socket) => isOwn(socket.url()) || wrong.push(`opened ${socket.url()}`));
-  page.on('pageerror', (error) => wrong.push(String(error)));
+  page.on('websocket', (socket) => isOwn(socket.url()) || errors.push(`opened ${socket.url()}`));
+  page.on('pageerror', (error) => errors.push(String(error)));
   page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type())) wrong.push(message.text());
+    if (['error', 'warning'].includes(message.type())) errors.push(message.text());
   });
   await page.addInitScript(() => {
     document.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) => {
-      console.error(`against the policy: ${violatedDirective} ${blockedURI}`);
+      console.error(`violates the policy: ${violatedDirective} ${blockedURI}`);
     });
   });
   await page.goto(address);
   const picture = (name) => page.screenshot({ path: join(folder, `${name}.png`) });
   const end = async () => {
-    assert.deepEqual(wrong, []);
+    assert.deepEqual(errors, []);
     await context.close();
   };
   return { page, picture, end };
 }
 
-// Does something again and again until the page shows it.
+// Repeats an action until the page shows its effect.
 async function untilShown(what, act, shown) {
   for (let tries = 0; tries < 60; tries += 1) {
     await act();
     if (await shown({ timeout: 1_000 }).then(() => true, () => false)) return;
   }
-  assert.fail(`in vain: ${what}`);
+  assert.fail(`timed out: ${what}`);
 }
 
-// Who listens is told only what changes from then on: hence again and again. What was added is taken away at once, so
-// that other tests find the sample shop as it was.
+// A subscription receives only later changes, so callers repeat this. It restores the stock of the sample shop, which
+// other tests read.
 async function changeStock() {
   for (const delta of [1, -1]) {
     const answer = await fetch(`${commands}/api/v1/inventory-adjustments`, {
@@ -83,8 +83,8 @@ async function landing() {
     const isNumber = (id) => page.waitForFunction((id) => /^\d/.test(document.getElementById(id).textContent), id);
     await isNumber('dead-letters');
     await isNumber('lag');
-    const moves = () => Number.parseFloat(document.getElementById('rate').textContent) > 0;
-    await untilShown('the number of events moves', changeStock, (options) => page.waitForFunction(moves, undefined, options));
+    const isPositive = () => Number.parseFloat(document.getElementById('rate').textContent) > 0;
+    await untilShown('the event rate changes', changeStock, (options) => page.waitForFunction(isPositive, undefined, options));
     await isNumber('freshness');
     await picture(`landing-${colorScheme}`);
     await end();
@@ -102,7 +102,7 @@ async function graphiql() {
 
   for (const [tab, field] of [['Orders', 'edges'], ['UsersBatch', 'usersById'], ['InventoryItem', 'quantity']]) {
     await page.getByRole('tab', { name: tab, exact: true }).click();
-    // For a moment after the change of tabs GraphiQL sends the name of the operation in the last one.
+    // Just after a change of tabs GraphiQL sends the operation name of the previous tab.
     await untilShown(`${tab} is answered`, run, (options) => result.getByText(field).first().waitFor(options));
   }
 
@@ -113,11 +113,11 @@ async function graphiql() {
     if ((await runs.count()) === 0) await run();
     await changeStock();
   };
-  await untilShown('the subscription tells of a change', subscribeAndChange, (options) => change.waitFor(options));
+  await untilShown('the subscription shows a change', subscribeAndChange, (options) => change.waitFor(options));
   await picture('graphiql-subscription');
   await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
   await page.getByRole('link', { name: 'Query', exact: true }).click();
-  await page.getByText('Users, orders and stock, as far as events have told of them.').waitFor();
+  await page.getByText('Users, orders and stock, as projected from events.').waitFor();
   await picture('graphiql-documentation');
   await end();
 }

@@ -1,134 +1,138 @@
-//! Read your writes: a request that brings the Consistency-Token of a write waits until that write is projected.
+//! Read your writes: a read with the Consistency-Token of a write waits until the write is projected.
 //!
-//! All who wait share one poller of the checkpoints, which runs only while somebody waits. A request without a token
-//! costs one look at its headers.
+//! All waiting reads share one poller of the checkpoints, which runs only while at least one waits.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::middleware::Next;
-use axum::response::Response;
-use millrace_domain::consistency::{ConsistencyToken, HEADER};
-use millrace_platform::problem::Problem;
+use millrace_domain::consistency::ConsistencyToken;
 use millrace_platform::telemetry::chain;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::read_model::{Checkpoints, ReadModel};
 
-const TOKEN: HeaderName = HeaderName::from_static(HEADER);
-/// `eventual` in a request: rather a stale answer than none. `stale` in its answer: that is what this is.
-const CONSISTENCY: HeaderName = HeaderName::from_static("consistency");
-/// Between two looks at the checkpoints: after one that showed progress, and at most, when nothing moves.
-const LOOK_MIN: Duration = Duration::from_millis(1);
-const LOOK_MAX: Duration = Duration::from_millis(16);
+/// Pause between two polls: after progress, and at most.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+const PAUSE_MAX: Duration = Duration::from_millis(16);
 
-/// Whoever waits for writes waits here. Clones are cheap and share the poller.
+/// Waits for checkpoints. Clones are cheap and share the poller.
 #[derive(Debug, Clone)]
 pub struct Consistency(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     read_model: ReadModel,
-    wait: Duration,
-    /// None while nobody polls: what was seen long ago says nothing about tables that were built anew since.
-    seen: watch::Sender<Option<Checkpoints>>,
-    polling: Mutex<bool>,
+    wait_max: Duration,
+    /// `None` while the poller is stopped: older checkpoints can belong to tables that were rebuilt since.
+    latest: watch::Sender<Option<Checkpoints>>,
+    is_polling: Mutex<bool>,
 }
 
-/// How a wait ended.
+/// What a read requires.
+#[derive(Debug)]
+pub struct Requirement {
+    pub token: ConsistencyToken,
+    /// Whether a stale answer is better than none.
+    pub accepts_stale: bool,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Projected,
-    NotYet,
-    /// Nothing of this topic is projected here, though something of another is.
+pub enum Freshness {
+    /// The writes of the token are projected.
+    Current,
+    /// They are not, and the client accepts that.
+    Stale,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConsistencyError {
+    #[error("{0}")]
+    Malformed(String),
+    #[error("the topic of the Consistency-Token is not projected here")]
     UnknownTopic,
+    #[error("not projected within {} ms; retry, or send Consistency: eventual for a stale answer", waited.as_millis())]
+    NotYetProjected { waited: Duration },
+}
+
+impl ConsistencyError {
+    /// A stable word for programs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::UnknownTopic => "invalid-value",
+            Self::NotYetProjected { .. } => "not-yet-projected",
+        }
+    }
 }
 
 impl Consistency {
-    /// Waits at most `wait` for a token.
-    pub fn new(read_model: ReadModel, wait: Duration) -> Self {
+    /// `wait_max` limits each wait.
+    pub fn new(read_model: ReadModel, wait_max: Duration) -> Self {
         Self(Arc::new(Shared {
             read_model,
-            wait,
-            seen: watch::Sender::new(None),
-            polling: Mutex::new(false),
+            wait_max,
+            latest: watch::Sender::new(None),
+            is_polling: Mutex::new(false),
         }))
     }
 
-    /// Waits as the headers of a request ask for. True: what will be read is older than what was asked for, and that
-    /// is what the client prefers to no answer.
+    /// Waits until the positions of the token are projected.
     ///
     /// # Errors
-    /// 503 `not-yet-projected` when the time is over, 400 for headers that say nothing sensible, 422 for a topic of
-    /// which nothing is known.
-    pub async fn wait_for(&self, headers: &HeaderMap) -> Result<bool, Problem> {
-        let Some(token) = token(headers)? else { return Ok(false) };
-        let eventual = accepts_stale(headers)?;
-        match self.wait(&token).await {
-            Outcome::Projected => Ok(false),
-            Outcome::NotYet if eventual => Ok(true),
-            Outcome::NotYet => Err(not_yet(self.0.wait)),
-            Outcome::UnknownTopic => {
-                Err(Problem::invalid("the Consistency-Token names a topic that is not projected here"))
-            }
+    /// [`ConsistencyError`]
+    pub async fn wait_for(&self, requirement: &Requirement) -> Result<Freshness, ConsistencyError> {
+        let token = &requirement.token;
+        // Subscribe before the poller is started: it stops when there are no subscribers.
+        let mut latest = self.0.latest.subscribe();
+        self.start_poller();
+        let is_projected =
+            |known: &Option<Checkpoints>| known.as_ref().is_some_and(|known| covers(known, token));
+        if let Ok(Ok(_)) = timeout(self.0.wait_max, latest.wait_for(is_projected)).await {
+            return Ok(Freshness::Current);
         }
-    }
-
-    async fn wait(&self, token: &ConsistencyToken) -> Outcome {
-        // Watched first, polled then: the poller ends only when nobody watches.
-        let mut seen = self.0.seen.subscribe();
-        self.poll();
-        let passed = |known: &Option<Checkpoints>| known.as_ref().is_some_and(|known| covers(known, token));
-        if let Ok(Ok(_)) = timeout(self.0.wait, seen.wait_for(passed)).await {
-            return Outcome::Projected;
-        }
-        match &*seen.borrow() {
+        match &*latest.borrow() {
             Some(known)
                 if !known.is_empty() && token.positions().any(|(topic, _)| !known.contains_key(topic)) =>
             {
-                Outcome::UnknownTopic
+                Err(ConsistencyError::UnknownTopic)
             }
-            _ => Outcome::NotYet,
+            _ if requirement.accepts_stale => Ok(Freshness::Stale),
+            _ => Err(ConsistencyError::NotYetProjected { waited: self.0.wait_max }),
         }
     }
 
-    /// Starts the poller, unless it runs.
-    fn poll(&self) {
-        let mut polling = self.0.polling.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*polling {
-            *polling = true;
+    fn start_poller(&self) {
+        let mut is_polling = self.0.is_polling.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*is_polling {
+            *is_polling = true;
             tokio::spawn(poll(self.0.clone()));
         }
     }
 }
 
-/// Looks at the checkpoints again and again until nobody waits.
+/// Polls the checkpoints until no read waits.
 async fn poll(shared: Arc<Shared>) {
-    let mut pause = LOOK_MIN;
-    let mut failing = false;
-    while shared.is_waited_for() {
+    let mut pause = PAUSE_MIN;
+    let mut is_failing = false;
+    while !shared.stop_if_unused() {
         match shared.read_model.checkpoints().await {
-            Ok(now) => {
-                let moved = shared.seen.send_if_modified(|seen| {
-                    let moved = seen.as_ref() != Some(&now);
-                    *seen = Some(now);
-                    moved
+            Ok(checkpoints) => {
+                let has_moved = shared.latest.send_if_modified(|latest| {
+                    let has_moved = latest.as_ref() != Some(&checkpoints);
+                    *latest = Some(checkpoints);
+                    has_moved
                 });
-                pause = if moved { LOOK_MIN } else { (pause * 2).min(LOOK_MAX) };
-                failing = false;
+                pause = if has_moved { PAUSE_MIN } else { (pause * 2).min(PAUSE_MAX) };
+                is_failing = false;
             }
             Err(error) => {
-                if !failing {
-                    tracing::warn!(
-                        error = chain(&error),
-                        "checkpoints cannot be read; whoever waits waits on"
-                    );
+                // Once for each outage.
+                if !is_failing {
+                    tracing::warn!(target: "millrace::read_side", error = chain(&error), "failed to read the checkpoints; retrying");
                 }
-                failing = true;
-                pause = LOOK_MAX;
+                is_failing = true;
+                pause = PAUSE_MAX;
             }
         }
         sleep(pause).await;
@@ -136,65 +140,22 @@ async fn poll(shared: Arc<Shared>) {
 }
 
 impl Shared {
-    /// False ends the poller; from then on the next one who waits starts another.
-    fn is_waited_for(&self) -> bool {
-        let mut polling = self.polling.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.seen.receiver_count() > 0 {
-            return true;
+    /// Returns true if no read waits; the next one starts another poller.
+    fn stop_if_unused(&self) -> bool {
+        // Under the lock, so that a read that subscribes now either keeps this poller or starts another.
+        let mut is_polling = self.is_polling.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.latest.receiver_count() > 0 {
+            return false;
         }
-        self.seen.send_replace(None);
-        *polling = false;
-        false
+        self.latest.send_replace(None);
+        *is_polling = false;
+        true
     }
 }
 
-fn covers(known: &Checkpoints, token: &ConsistencyToken) -> bool {
+fn covers(checkpoints: &Checkpoints, token: &ConsistencyToken) -> bool {
     token.positions().all(|(topic, position)| {
-        let next = known.get(topic).and_then(|partitions| partitions.get(&position.partition));
+        let next = checkpoints.get(topic).and_then(|partitions| partitions.get(&position.partition));
         next.is_some_and(|next| *next > position.offset)
     })
-}
-
-fn token(headers: &HeaderMap) -> Result<Option<ConsistencyToken>, Problem> {
-    let given = headers.get_all(TOKEN).iter().map(HeaderValue::to_str).collect::<Result<Vec<_>, _>>();
-    let given = given.map_err(|_| Problem::malformed("Consistency-Token is not ASCII"))?;
-    if given.is_empty() {
-        return Ok(None);
-    }
-    let token = given.join(",").parse().map_err(|error| Problem::malformed(format!("{error}")))?;
-    Ok(Some(token))
-}
-
-fn accepts_stale(headers: &HeaderMap) -> Result<bool, Problem> {
-    match headers.get(CONSISTENCY).map(HeaderValue::as_bytes) {
-        None | Some(b"strong") => Ok(false),
-        Some(b"eventual") => Ok(true),
-        Some(_) => Err(Problem::malformed("Consistency is strong or eventual")),
-    }
-}
-
-fn not_yet(waited: Duration) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-yet-projected")
-        .detail(format!(
-            "it was waited for {} ms; ask again, or send Consistency: eventual to see what is there",
-            waited.as_millis()
-        ))
-        .retry_after(1)
-}
-
-/// The layer of all routes that show what is projected.
-pub(crate) async fn read_your_writes(
-    State(consistency): State<Consistency>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    if !request.headers().contains_key(TOKEN) {
-        return Ok(next.run(request).await);
-    }
-    let stale = consistency.wait_for(request.headers()).await?;
-    let mut response = next.run(request).await;
-    if stale {
-        response.headers_mut().insert(CONSISTENCY, HeaderValue::from_static("stale"));
-    }
-    Ok(response)
 }

@@ -1,5 +1,7 @@
-//! The read side's routes, all of them, in one router.
+//! The router of the read side: all its routes, and the layers in front of them.
 
+pub(crate) mod access;
+pub(crate) mod consistency;
 mod problems;
 
 use axum::Router;
@@ -9,23 +11,21 @@ use axum::response::Response;
 use axum::routing::get;
 use millrace_platform::change_feed::ChangeFeed;
 use millrace_platform::http::openapi::{self, RouteDescription};
-pub(crate) use millrace_platform::http::page;
-use millrace_platform::http::{readiness_of, with_common_routes};
+use millrace_platform::http::{page, readiness_of, with_common_routes};
 use millrace_platform::metrics::{HttpMetrics, MetricsRegistry};
 use millrace_platform::telemetry::chain;
 use serde_json::json;
-
 use utoipa_axum::router::OpenApiRouter;
 
+use self::consistency::read_your_writes;
 use crate::config::ReadConfig;
-use crate::consistency::{Consistency, read_your_writes};
+use crate::consistency::Consistency;
 use crate::read_model::{ReadError, ReadModel};
 use crate::watchers::Watchers;
-use crate::{access, graphql, rest};
+use crate::{graphql, rest};
 
-/// REST, GraphQL, `/ready`, the page at `/`, and what every service has.
-///
-/// `feed` tells of changes; without one GraphQL has no subscriptions.
+/// REST, GraphQL, `/ready`, the landing page and the routes of every service. Without `feed`, GraphQL subscriptions are
+/// disabled.
 pub fn router(
     read_model: ReadModel,
     config: &ReadConfig,
@@ -34,7 +34,7 @@ pub fn router(
     http: &HttpMetrics,
 ) -> Router {
     let watchers = feed.map(|feed| Watchers::new(feed, read_model.clone()));
-    let own = Router::new()
+    let base = Router::new()
         .route("/", get(async || page(include_str!("http/landing.html"))))
         .route("/ready", get(ready))
         .with_state(read_model.clone());
@@ -46,10 +46,10 @@ pub fn router(
         .route_layer(middleware::from_fn_with_state(consistency, read_your_writes));
     let views = access::guard(views, config.read_tokens_file.as_ref());
     let pages = graphql::pages(&config.graphql).merge(openapi::routes(&document));
-    with_common_routes(own.merge(views).merge(pages), registry, http)
+    with_common_routes(base.merge(views).merge(pages), registry, http)
 }
 
-/// What no handler describes: GraphQL, which has a schema of its own, and what every service has.
+/// The OpenAPI document of GraphQL, which has a schema of its own, and of the routes of every service.
 fn document() -> openapi::OpenApi {
     let operation = json!({ "type": "object", "required": ["query"], "properties": {
         "query": { "type": "string", "example": "{ user(id: \"customer-2\") { name } }" },
@@ -60,18 +60,18 @@ fn document() -> openapi::OpenApi {
     openapi::describe(
         &mut document,
         [
-            RouteDescription::post("/graphql", "graphql", operation, 200, "Run a GraphQL operation"),
+            RouteDescription::post("/graphql", "graphql", operation, 200, "Execute a GraphQL operation"),
             RouteDescription::get(
                 "/graphql",
                 "graphql",
                 "application/json",
-                "Run a query, or an editor for a browser",
+                "Execute a GraphQL query; browsers receive an editor",
             ),
             RouteDescription::get(
                 "/graphql/schema",
                 "graphql",
                 "text/plain",
-                "The schema in GraphQL's schema language",
+                "The GraphQL schema in its definition language",
             ),
         ],
     );

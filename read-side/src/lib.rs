@@ -1,7 +1,7 @@
-//! The read side: queries only, over the tables that the write side projects.
+//! The read side: queries over the tables that the projector writes.
 //!
-//! REST and GraphQL show the same views ([`view`]), read through the same port ([`read_model`]). Nothing here ever
-//! writes: connections are opened read-only, and this crate knows nothing of the write side.
+//! REST and GraphQL show the same views ([`view`]) and read through the same port ([`read_model`]). Connections are
+//! read-only, and this crate does not depend on the write side.
 
 pub mod access;
 pub mod config;

@@ -1,7 +1,7 @@
-//! Pages of long lists: a place in a list that is ordered by time, and what stands after it.
+//! Pages of lists that are ordered by time, for REST and GraphQL.
 //!
-//! A place is named by what stands there, never by a number: rows that arrive between two pages neither shift nor
-//! repeat anything. Shared by REST and GraphQL.
+//! A page begins at the sort key of a row, not at a number: rows that are projected between two pages neither shift nor
+//! repeat others.
 
 use std::sync::Arc;
 
@@ -12,43 +12,38 @@ use millrace_domain::id::OrderId;
 
 use crate::view::{Order, User};
 
-/// A place in a list ordered by time, rows of the same time by id (byte by byte). Compares as the list is ordered,
-/// oldest first.
+/// The key by which a list is sorted: the time, then the id byte by byte. Its order is oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
-    /// When what stands there happened.
+pub struct SortKey {
     pub time: Timestamp,
-    /// Of the row that stands there. Empty: just before every row of that time.
+    /// The id of a row. Empty: before all rows of the same time.
     pub id: Box<str>,
 }
 
-/// What has a place in a list.
-pub trait Placed {
-    /// Its place.
-    fn place(&self) -> Place;
+/// A row with a sort key.
+pub trait Sorted {
+    fn sort_key(&self) -> SortKey;
 }
 
-/// When an event told of the user.
-impl Placed for User {
-    fn place(&self) -> Place {
-        Place::of(self.created_at, self.user_id.as_str())
+impl Sorted for User {
+    fn sort_key(&self) -> SortKey {
+        SortKey::new(self.created_at, self.user_id.as_str())
     }
 }
 
-/// When the order was placed.
-impl Placed for Order {
-    fn place(&self) -> Place {
-        Place::of(self.placed_at, self.order_id.as_str())
+impl Sorted for Order {
+    fn sort_key(&self) -> SortKey {
+        SortKey::new(self.placed_at, self.order_id.as_str())
     }
 }
 
-impl<T: Placed> Placed for Arc<T> {
-    fn place(&self) -> Place {
-        T::place(self)
+impl<T: Sorted> Sorted for Arc<T> {
+    fn sort_key(&self) -> SortKey {
+        T::sort_key(self)
     }
 }
 
-/// In which order rows are read.
+/// The order in which rows are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// By time, then id, both descending.
@@ -57,57 +52,55 @@ pub enum Direction {
     OldestFirst,
 }
 
-/// A stretch of a list.
+/// A part of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Page {
-    /// From which end rows are taken, and the order they come in.
+    /// The end from which rows are read, and their order.
     pub direction: Direction,
-    /// Only rows newer than this place, which is left out itself.
-    pub newer_than: Option<Place>,
-    /// Only rows older than this place, which is left out itself.
-    pub older_than: Option<Place>,
-    /// How many rows at most.
+    /// Only rows after this key.
+    pub newer_than: Option<SortKey>,
+    /// Only rows before this key.
+    pub older_than: Option<SortKey>,
+    /// Maximum number of rows.
     pub limit: u32,
 }
 
-/// A text that was not given out as a cursor.
+/// The text is not a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is no cursor that was given out here")]
+#[error("is not a valid cursor; send one from a previous page")]
 pub struct InvalidCursor;
 
-impl Place {
-    /// The place of a row.
-    pub fn of(time: Timestamp, id: &str) -> Self {
+impl SortKey {
+    pub fn new(time: Timestamp, id: &str) -> Self {
         Self { time, id: id.into() }
     }
 
-    /// The place before every row of that time: newer than it are rows from then on, older than it rows before.
+    /// The key before all rows of a time: rows of that time and later are newer, earlier rows are older.
     pub fn start_of(time: Timestamp) -> Self {
-        Self::of(time, "")
+        Self::new(time, "")
     }
 
-    /// The place as clients carry it about. Opaque: what is in it may change.
+    /// Encodes the key for clients. Opaque: the format may change.
     pub fn to_cursor(&self) -> String {
         URL_SAFE_NO_PAD.encode(format!("{}:{}", self.time.micros(), self.id))
     }
 
-    /// Reads what [`Place::to_cursor`] wrote.
+    /// Decodes the output of [`SortKey::to_cursor`].
     ///
     /// # Errors
-    /// [`InvalidCursor`] for anything else.
+    /// [`InvalidCursor`]
     pub fn from_cursor(cursor: &str) -> Result<Self, InvalidCursor> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| InvalidCursor)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| InvalidCursor)?;
         let (micros, id) = text.split_once(':').ok_or(InvalidCursor)?;
         let time = micros.parse().ok().and_then(Timestamp::from_micros).ok_or(InvalidCursor)?;
-        // All ids are of the same form, whatever they are of.
+        // All ids follow the same rule.
         OrderId::parse(id).map_err(|_| InvalidCursor)?;
-        Ok(Self::of(time, id))
+        Ok(Self::new(time, id))
     }
 }
 
 impl Direction {
-    /// The other one.
     #[must_use]
     pub fn reversed(self) -> Self {
         match self {
@@ -118,22 +111,22 @@ impl Direction {
 }
 
 impl Page {
-    /// The `limit` rows that come first in that direction.
+    /// The first `limit` rows in that direction.
     pub fn first(direction: Direction, limit: u32) -> Self {
         Self { direction, newer_than: None, older_than: None, limit }
     }
 
-    /// Leaves out what is not newer than that place; the narrower bound counts.
+    /// Excludes rows up to the key; the narrower bound applies.
     #[must_use]
-    pub fn newer_than(mut self, place: Place) -> Self {
-        self.newer_than = self.newer_than.max(Some(place));
+    pub fn newer_than(mut self, key: SortKey) -> Self {
+        self.newer_than = self.newer_than.max(Some(key));
         self
     }
 
-    /// Leaves out what is not older than that place; the narrower bound counts.
+    /// Excludes rows from the key on; the narrower bound applies.
     #[must_use]
-    pub fn older_than(mut self, place: Place) -> Self {
-        self.older_than = Some(self.older_than.map_or(place.clone(), |other| other.min(place)));
+    pub fn older_than(mut self, key: SortKey) -> Self {
+        self.older_than = Some(self.older_than.map_or(key.clone(), |other| other.min(key)));
         self
     }
 }
@@ -143,28 +136,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cursors_come_back_as_they_went() {
+    fn decoding_returns_what_was_encoded() {
         let time = Timestamp::from_micros(1_767_225_600_123_456).unwrap();
         for id in ["invoice-1", "a:b:c", "user@example.com"] {
-            let place = Place::of(time, id);
-            assert_eq!(Place::from_cursor(&place.to_cursor()), Ok(place));
+            let key = SortKey::new(time, id);
+            assert_eq!(SortKey::from_cursor(&key.to_cursor()), Ok(key));
         }
     }
 
     #[test]
-    fn what_is_no_cursor_is_refused() {
+    fn other_texts_are_rejected() {
         let encoded = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let cursors = ["1", "1:", "x:a", "1:a b", "99999999999999999999:a", "9223372036854775807:a", "-5"];
         for cursor in cursors.map(encoded).iter().map(String::as_str).chain(["", "!", "MTph=", "ä"]) {
-            assert_eq!(Place::from_cursor(cursor), Err(InvalidCursor), "{cursor}");
+            assert_eq!(SortKey::from_cursor(cursor), Err(InvalidCursor), "{cursor}");
         }
     }
 
     #[test]
-    fn the_narrower_bound_counts() {
-        let place = |micros| Place::of(Timestamp::from_micros(micros).unwrap(), "a");
+    fn the_narrower_bound_applies() {
+        let key = |micros| SortKey::new(Timestamp::from_micros(micros).unwrap(), "a");
         let page = Page::first(Direction::NewestFirst, 5);
-        let page = page.newer_than(place(3)).newer_than(place(1)).older_than(place(8)).older_than(place(9));
-        assert_eq!((page.newer_than, page.older_than), (Some(place(3)), Some(place(8))));
+        let page = page.newer_than(key(3)).newer_than(key(1)).older_than(key(8)).older_than(key(9));
+        assert_eq!((page.newer_than, page.older_than), (Some(key(3)), Some(key(8))));
     }
 }

@@ -1,14 +1,13 @@
-//! PORT: everything the read side asks of the projected tables, whichever database holds them.
+//! PORT: all queries of the projected tables.
 //!
-//! An enum with a `match`, not a trait: there are few adapters, chosen once, at start, by `READ_MODEL`. Each method
-//! is one statement, however many ids it is asked for; [`ReadError`] is its only error. An id that is unknown gives
-//! no row. Rows come in no particular order unless the method says so.
+//! An enum with a `match`, not a trait: there are few adapters, and `READ_MODEL` selects one at start. Each method is one
+//! statement for any number of ids; [`ReadError`] is its only error. An unknown id has no row. Rows have no order
+//! unless the method defines one.
 
+mod errors;
 pub mod mssql;
 pub mod sqlite;
 
-use std::collections::HashMap;
-use std::error::Error;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -19,71 +18,38 @@ use millrace_platform::metrics::StoreMetrics;
 use millrace_platform::telemetry::chain;
 use tokio::task::JoinError;
 
+pub use self::errors::{Checkpoints, OpenError, ReadError};
+
 use crate::page::Page;
 use crate::view::{InventoryItem, Order, User};
 
-/// The projected tables, read only. Clones are cheap and share their connections.
+/// The projected tables, read-only. Clones are cheap and share their connections.
 ///
-/// It may be opened after it was handed out: until then every query is [`ReadError::Unavailable`], so that the ports are
-/// served while the store is still waited for.
+/// The store can be opened later. Until then every query fails with [`ReadError::Unavailable`], so that HTTP is served
+/// while the store is unavailable.
 #[derive(Debug, Clone)]
 pub struct ReadModel(Arc<Slot>);
 
 #[derive(Debug)]
 struct Slot {
     store: OnceLock<Store>,
-    /// Why there is no store yet.
+    /// Why the store is not open.
     reason: Mutex<String>,
 }
 
 /// The adapters of the port.
 #[derive(Debug)]
 pub enum Store {
-    /// A SQLite file.
     Sqlite(sqlite::SqliteReadModel),
-    /// A SQL Server database.
     Mssql(mssql::MssqlReadModel),
 }
 
-/// By topic and partition, the offset up to which, not including it, everything is projected.
-pub type Checkpoints = HashMap<Box<str>, HashMap<i32, i64>>;
-
-/// Why the read model cannot be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("read model {name}: {source}")]
-pub struct OpenError {
-    /// Of the store, without a password.
-    name: String,
-    /// Whether waiting can mend it.
-    is_temporary: bool,
-    source: Box<dyn Error + Send + Sync>,
-}
-
-impl OpenError {
-    /// Whether waiting can mend it: an unavailable server, a missing or older database. Not a refused login, nor a
-    /// database of a newer program.
-    pub fn is_temporary(&self) -> bool {
-        self.is_temporary
-    }
-}
-
-/// Why a query has no answer. The cause is for the log, never for the client.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The store is unavailable or busy; a retry may succeed.
-    #[error("the read model is unavailable")]
-    Unavailable(#[source] Box<dyn Error + Send + Sync>),
-    /// A bug of ours or damaged rows; a retry does not help.
-    #[error("the read model returned an invalid row")]
-    Broken(#[source] Box<dyn Error + Send + Sync>),
-}
-
-/// First and longest wait between two tries to open the store.
+/// First and longest pause between two attempts to open the store.
 const OPEN_RETRY_MIN: Duration = Duration::from_millis(250);
 const OPEN_RETRY_MAX: Duration = Duration::from_secs(5);
 
 impl ReadModel {
-    /// Opens the store and checks the version of its schema.
+    /// Opens the store and checks its schema version.
     ///
     /// # Errors
     /// [`OpenError`]
@@ -91,7 +57,6 @@ impl ReadModel {
         Store::open(url, metrics).map(Self::over)
     }
 
-    /// The tables of a store that is open.
     pub fn over(store: Store) -> Self {
         let read_model = Self::closed();
         read_model.set(store);
@@ -100,11 +65,11 @@ impl ReadModel {
 
     /// A read model whose store is opened later, by [`ReadModel::open_when_available`].
     pub fn closed() -> Self {
-        let reason = Mutex::new("it is being opened".to_owned());
+        let reason = Mutex::new("opening the read model".to_owned());
         Self(Arc::new(Slot { store: OnceLock::new(), reason }))
     }
 
-    /// Opens the store, waiting for as long as that can help.
+    /// Opens the store, retrying as long as that can help.
     ///
     /// # Errors
     /// An [`OpenError`] that is not temporary.
@@ -127,7 +92,7 @@ impl ReadModel {
                 return Err(error);
             }
             if is_new {
-                tracing::warn!("waiting: {}", chain(&error));
+                tracing::warn!(target: "millrace::read_side", error = chain(&error), "read model unavailable; retrying");
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(OPEN_RETRY_MAX);
@@ -135,11 +100,11 @@ impl ReadModel {
     }
 
     fn set(&self, store: Store) {
-        // Opened twice, the first store stays; they are the same.
+        // If it was opened twice, the first store is kept; both are the same.
         let _opened = self.0.store.set(store);
     }
 
-    /// Returns whether the reason differs from the last one.
+    /// Returns whether the reason is new.
     fn set_reason(&self, reason: String) -> bool {
         let mut current = self.0.reason.lock().unwrap_or_else(PoisonError::into_inner);
         let differs = *current != reason;
@@ -170,7 +135,7 @@ impl ReadModel {
         }
     }
 
-    /// The last `limit` orders of each of these users, each with its payment; newest first. No id may stand twice.
+    /// The latest `limit` orders of each user, each with its payment; newest first. The ids must be distinct.
     pub async fn recent_orders(&self, users: &[UserId], limit: u32) -> Result<Vec<Order>, ReadError> {
         match self.store()? {
             Store::Sqlite(tables) => tables.recent_orders(users, limit),
@@ -178,7 +143,7 @@ impl ReadModel {
         }
     }
 
-    /// A user with the last `limit` orders, each with its payment; newest first.
+    /// A user with the latest `limit` orders, each with its payment; newest first.
     pub async fn user_with_orders(
         &self,
         id: &UserId,
@@ -198,10 +163,10 @@ impl ReadModel {
         }
     }
 
-    /// A page of all users by when the event happened that told of them.
+    /// A page of all users by the time at which they were created.
     ///
-    /// As for every page: rows come in `page.direction`, by time, of the same time by id (byte by byte); the places
-    /// `newer_than` and `older_than` are left out; at most `page.limit` rows, the first in that direction.
+    /// As on every page, rows are in `page.direction`, by time and then by id (byte by byte); rows with the keys
+    /// `newer_than` and `older_than` are excluded; the page has the first `page.limit` rows in that direction.
     pub async fn users_page(&self, page: &Page) -> Result<Vec<User>, ReadError> {
         match self.store()? {
             Store::Sqlite(tables) => tables.users_page(page),
@@ -209,7 +174,7 @@ impl ReadModel {
         }
     }
 
-    /// A page of all orders by when they were placed, or of those of one status; each with its payment.
+    /// A page of all orders, or of those with a status, by the time at which they were placed; each with its payment.
     pub async fn orders_page(
         &self,
         status: Option<&OrderStatus>,
@@ -221,8 +186,8 @@ impl ReadModel {
         }
     }
 
-    /// The same page of the orders of each of these users: `page.limit` counts for each, the rows of all of them come in
-    /// one order. No id may stand twice.
+    /// The same page of the orders of each user: `page.limit` applies to each, and the rows of all users are in one
+    /// order. The ids must be distinct.
     pub async fn orders_of_users(
         &self,
         users: &[UserId],
@@ -243,7 +208,7 @@ impl ReadModel {
         }
     }
 
-    /// How far every partition of every topic is projected.
+    /// The checkpoint of every partition of every topic.
     pub async fn checkpoints(&self) -> Result<Checkpoints, ReadError> {
         match self.store()? {
             Store::Sqlite(tables) => tables.checkpoints(),
@@ -251,7 +216,7 @@ impl ReadModel {
         }
     }
 
-    /// Whether the tables can be read at all.
+    /// Checks that the tables can be read.
     pub async fn ping(&self) -> Result<(), ReadError> {
         match self.store()? {
             Store::Sqlite(tables) => tables.ping(),
@@ -260,7 +225,7 @@ impl ReadModel {
     }
 }
 
-/// Opening blocks, so it runs on a thread of its own.
+/// Opens the store on a thread of its own, because opening blocks.
 async fn open_detached(url: ReadModelUrl, metrics: StoreMetrics) -> Result<Store, OpenError> {
     let name = url.name();
     let opening = tokio::task::spawn_blocking(move || Store::open(&url, metrics));
@@ -274,12 +239,5 @@ impl Store {
             ReadModelUrl::Sqlite(path) => sqlite::SqliteReadModel::open(path, metrics).map(Self::Sqlite),
             ReadModelUrl::Mssql(url) => mssql::MssqlReadModel::open(url, metrics).map(Self::Mssql),
         }
-    }
-}
-
-impl ReadError {
-    /// Logs the error with its causes. Called once, by the layer that answers it.
-    pub(crate) fn log(&self) {
-        tracing::error!(error = chain(self), "query failed");
     }
 }

@@ -1,6 +1,5 @@
-//! What readers see: ONE struct per thing, shared by REST (serde) and GraphQL (`graphql/*.rs`).
-//!
-//! Field names are camelCase in both. Amounts are exact: numbers in REST, strings in GraphQL.
+//! The views, shared by REST (serde) and GraphQL (`graphql/schema/`). Field names are camelCase in both. Amounts are exact:
+//! numbers in REST, strings in GraphQL.
 
 use millrace_domain::event::PaymentStatus;
 use millrace_domain::id::{OrderId, PaymentId, Sku, UserId};
@@ -9,144 +8,141 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-/// A user, as told last.
+/// The current state of a user.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
-    /// Who.
+    /// Id of the user.
     #[schema(value_type = String)]
     pub user_id: UserId,
-    /// What the user is called.
+    /// Name of the user.
     #[schema(value_type = String)]
     pub name: Box<str>,
-    /// Where the user can be written to.
+    /// Email address of the user.
     #[schema(value_type = String)]
     pub email: Box<str>,
-    /// When the event happened that told of the user.
+    /// Time of the event that created the user.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
 }
 
-/// An order, as told last, and its payment.
+/// The current state of an order and its payment.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
-    /// Which.
+    /// Id of the order.
     #[schema(value_type = String)]
     pub order_id: OrderId,
-    /// Who ordered; the user itself may not have arrived yet.
+    /// Id of the user who placed the order. The user itself can be unknown still.
     #[schema(value_type = String)]
     pub user_id: UserId,
-    /// What the order costs in all.
+    /// Total amount.
     #[schema(value_type = f64)]
     pub amount: Amount,
     /// Currency of the amount and of every item's price.
     #[schema(value_type = String)]
     pub currency: Box<str>,
-    /// Where the order stands.
+    /// Status in capital letters, for example PLACED.
     #[schema(value_type = String)]
     pub status: Box<str>,
-    /// When it was placed.
+    /// Time at which the order was placed.
     #[schema(value_type = String, format = DateTime)]
     pub placed_at: Timestamp,
-    /// What was ordered.
+    /// Items of the order.
     #[schema(value_type = Vec<OrderItem>)]
     pub items: Items,
-    /// Its payment. REST shows it beside the order or inside it, as the route says; hence not here.
+    /// Not serialised here: depending on the route, REST shows it inside the order or beside it.
     #[serde(skip)]
     pub payment: Option<Payment>,
 }
 
-/// The one payment of an order: opened by the order, ended by what the payment provider told.
+/// The payment of an order. The order opens it, an event of the payment settles or fails it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Payment {
-    /// Which; unknown while the payment is pending.
+    /// Id of the payment; null while it is pending.
     #[schema(value_type = Option<String>)]
     pub payment_id: Option<PaymentId>,
-    /// How much.
+    /// Amount of the payment.
     #[schema(value_type = f64)]
     pub amount: Amount,
-    /// Of what.
+    /// Currency of the amount.
     #[schema(value_type = String)]
     pub currency: Box<str>,
-    /// By which means, when that is known.
+    /// Payment method; null if it is unknown.
     #[schema(value_type = Option<String>)]
     pub method: Option<Box<str>>,
     /// PENDING, SETTLED or FAILED.
     #[schema(value_type = String)]
     pub status: PaymentStatus,
-    /// When it ended; null while it is pending.
+    /// Time at which the payment was settled or failed; null while it is pending.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub settled_at: Option<Timestamp>,
 }
 
-/// Stock of one SKU.
+/// The stock of one SKU.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InventoryItem {
-    /// What.
+    /// Stock keeping unit.
     #[schema(value_type = String)]
     pub sku: Sku,
-    /// How many there are: the sum of all changes. Negative when more went out than came in.
+    /// Quantity in stock: the sum of all adjustments. It can be negative.
     pub quantity: i64,
-    /// What the newest report claimed, when there was one.
+    /// Quantity in the newest report of the warehouse; null without a report.
     pub reported_quantity: Option<i64>,
 }
 
-/// The lines of an order as the projector stored them: JSON in the very shape that REST shows, so that most reads
-/// pass it on unread.
+/// The items of an order as the projector stores them: JSON in the shape that REST shows, so that most reads forward it
+/// without parsing.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub struct Items(Box<RawValue>);
 
-/// One line of an order.
+/// An item of an order.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderItem {
-    /// What.
+    /// Stock keeping unit.
     #[schema(value_type = String)]
     pub sku: Box<str>,
-    /// How many, at most [`millrace_domain::event::QUANTITY_MAX`].
+    /// Ordered quantity.
     pub quantity: i32,
-    /// For how much each.
+    /// Price of one unit.
     #[serde(deserialize_with = "exact_amount")]
     #[schema(value_type = f64)]
     pub unit_price: Amount,
 }
 
 impl Items {
-    /// Takes the stored text.
-    ///
     /// # Errors
-    /// When it is not JSON.
+    /// If the text is not JSON.
     pub fn from_json(text: String) -> serde_json::Result<Self> {
         RawValue::from_string(text).map(Self)
     }
 
-    /// No lines.
     pub fn none() -> Self {
         Self(RawValue::from_string("[]".to_owned()).expect("an empty list is JSON"))
     }
 
-    /// These lines, in the shape in which the projector stores them.
+    /// Items that are stored as rows, in the same JSON shape.
     ///
     /// # Errors
-    /// Never for lines that were stored.
+    /// If the items cannot be serialised.
     pub fn of(lines: &[millrace_domain::event::OrderItem]) -> serde_json::Result<Self> {
         serde_json::value::to_raw_value(lines).map(Self)
     }
 
-    /// The lines one by one.
+    /// Parses the items.
     ///
     /// # Errors
-    /// When the stored text has another shape.
+    /// If the stored JSON has another shape.
     pub fn lines(&self) -> serde_json::Result<Vec<OrderItem>> {
         serde_json::from_str(self.0.get())
     }
 }
 
-/// Reads a JSON number from its digits, never through a float.
+/// Parses a JSON number from its digits, never through a float.
 fn exact_amount<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Amount, D::Error> {
     let digits = <&RawValue>::deserialize(deserializer)?;
     Amount::parse(digits.get()).map_err(serde::de::Error::custom)

@@ -1,8 +1,8 @@
-//! Who waits for which row to change. The change feed names rows; watchers are told that theirs is among them, and read
-//! it themselves, so that what they see is never older than what they were told of.
+//! Watches rows for changes. The change feed names the changed rows; a watcher receives a notice and reads the row itself,
+//! so it never shows a state older than the notice.
 //!
-//! The feed is listened to only while somebody watches. A watcher of one row that is slow misses nothing, for it reads
-//! what there is by then; a watcher of many rows that is too slow is dropped, and told so.
+//! The feed is received only while there are watchers. A slow watcher of one row misses nothing, because it reads the
+//! current state; a slow watcher of many rows is removed and notices that.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,32 +15,32 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use crate::read_model::ReadModel;
 
-/// Orders of a user that wait to be read by one watcher.
+/// Changed orders of a user that wait for one watcher.
 const ORDERS_WAITING_MAX: usize = 256;
 
-/// What can be watched.
+/// What is watched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Topic {
-    /// One order and its payment.
+    /// An order and its payment.
     Order(OrderId),
     /// All orders of a user.
     OrdersOf(UserId),
-    /// Stock of one SKU.
+    /// The stock of a SKU.
     Inventory(Sku),
 }
 
-/// What a watcher is told.
+/// A notice to a watcher.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
-    /// The row may have changed.
+pub enum ChangeNotice {
+    /// The watched row may have changed.
     Row,
-    /// This order, of the user who is watched, may have changed.
+    /// This order of the watched user may have changed.
     Order(OrderId),
-    /// Any of the rows may have changed.
+    /// Changes may be missing: any watched row may have changed.
     Missed,
 }
 
-/// Everybody who watches. Clones are the same.
+/// All watchers. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Watchers(Arc<Inner>);
 
@@ -48,135 +48,134 @@ pub struct Watchers(Arc<Inner>);
 struct Inner {
     feed: ChangeFeed,
     read_model: ReadModel,
-    watching: Mutex<Watching>,
+    queues: Mutex<Queues>,
 }
 
 #[derive(Debug, Default)]
-struct Watching {
+struct Queues {
     by_topic: HashMap<Topic, Vec<Queue>>,
-    /// Tells queues apart.
-    last: u64,
-    /// Whether a task listens to the feed.
-    listening: bool,
+    last_number: u64,
+    /// Whether a task receives the feed.
+    is_receiving: bool,
 }
 
 #[derive(Debug)]
 struct Queue {
+    /// Identifies the queue.
     number: u64,
-    sender: mpsc::Sender<Told>,
+    sender: mpsc::Sender<ChangeNotice>,
 }
 
-/// One watcher's end; dropping it ends the watch.
+/// A watcher; dropping it ends the watch.
 #[derive(Debug)]
 pub struct Watch {
     topic: Topic,
     number: u64,
-    told: mpsc::Receiver<Told>,
+    notices: mpsc::Receiver<ChangeNotice>,
     watchers: Watchers,
 }
 
 impl Watchers {
-    /// Nobody yet.
     pub fn new(feed: ChangeFeed, read_model: ReadModel) -> Self {
-        Self(Arc::new(Inner { feed, read_model, watching: Mutex::default() }))
+        Self(Arc::new(Inner { feed, read_model, queues: Mutex::default() }))
     }
 
     /// Watches from now on. Must be called within a runtime.
     pub fn watch(&self, topic: Topic) -> Watch {
         let capacity = if let Topic::OrdersOf(_) = topic { ORDERS_WAITING_MAX } else { 1 };
-        let (sender, told) = mpsc::channel(capacity);
-        let mut watching = self.watching();
-        watching.last += 1;
-        let number = watching.last;
-        watching.by_topic.entry(topic.clone()).or_default().push(Queue { number, sender });
-        if !watching.listening {
-            watching.listening = true;
-            // Now, not in the task: what changes from here on is to be heard.
-            tokio::spawn(self.clone().listen(self.0.feed.subscribe()));
+        let (sender, notices) = mpsc::channel(capacity);
+        let mut queues = self.queues();
+        queues.last_number += 1;
+        let number = queues.last_number;
+        queues.by_topic.entry(topic.clone()).or_default().push(Queue { number, sender });
+        if !queues.is_receiving {
+            queues.is_receiving = true;
+            // Subscribe to the feed here, not in the task: changes from now on must be received.
+            tokio::spawn(self.clone().receive(self.0.feed.subscribe()));
         }
-        drop(watching);
-        Watch { topic, number, told, watchers: self.clone() }
+        drop(queues);
+        Watch { topic, number, notices, watchers: self.clone() }
     }
 
-    /// Passes on what the feed tells until nobody watches any more, or the feed is gone.
-    async fn listen(self, mut listener: Subscriber) {
+    /// Distributes the feed until there are no watchers or the feed is closed.
+    async fn receive(self, mut subscriber: Subscriber) {
         loop {
-            match listener.next().await {
-                Some(FeedMessage::Changes(changes)) if !changes.truncated => self.tell(&changes).await,
-                Some(_) => self.watching().tell_all(),
+            match subscriber.next().await {
+                Some(FeedMessage::Changes(changes)) if !changes.truncated => self.distribute(&changes).await,
+                Some(_) => self.queues().notify_all(),
                 None => return,
             }
-            let mut watching = self.watching();
-            if watching.by_topic.is_empty() {
-                watching.listening = false;
+            let mut queues = self.queues();
+            if queues.by_topic.is_empty() {
+                queues.is_receiving = false;
                 return;
             }
         }
     }
 
-    async fn tell(&self, changes: &Changes) {
-        let mut ownerless = Vec::new();
+    async fn distribute(&self, changes: &Changes) {
+        let mut without_user = Vec::new();
         {
-            let mut watching = self.watching();
+            let mut queues = self.queues();
             for order in &changes.orders {
-                watching.tell(&Topic::Order(order.order_id.clone()), &Told::Row);
+                queues.notify(&Topic::Order(order.order_id.clone()), &ChangeNotice::Row);
                 match &order.user_id {
-                    Some(user) => watching.tell_order(user, &order.order_id),
-                    None => ownerless.push(order.order_id.clone()),
+                    Some(user) => queues.notify_user(user, &order.order_id),
+                    None => without_user.push(order.order_id.clone()),
                 }
             }
             for sku in &changes.inventory {
-                watching.tell(&Topic::Inventory(sku.clone()), &Told::Row);
+                queues.notify(&Topic::Inventory(sku.clone()), &ChangeNotice::Row);
             }
-            if !watching.has_users() {
+            if !queues.has_users() {
                 return;
             }
         }
-        if ownerless.is_empty() {
+        if without_user.is_empty() {
             return;
         }
-        // A payment does not know whose it is.
-        let found = self.0.read_model.orders(&ownerless).await;
-        let mut watching = self.watching();
-        match found {
+        // The change of a payment does not contain the user of its order.
+        let orders = self.0.read_model.orders(&without_user).await;
+        let mut queues = self.queues();
+        match orders {
             Ok(orders) => {
                 for order in orders {
-                    watching.tell_order(&order.user_id, &order.order_id);
+                    queues.notify_user(&order.user_id, &order.order_id);
                 }
             }
             Err(error) => {
                 error.log();
-                watching.tell_all();
+                queues.notify_all();
             }
         }
     }
 
-    fn watching(&self) -> MutexGuard<'_, Watching> {
-        self.0.watching.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Watching {
+impl Queues {
     fn has_users(&self) -> bool {
         self.by_topic.keys().any(|topic| matches!(topic, Topic::OrdersOf(_)))
     }
 
-    fn tell_order(&mut self, user: &UserId, order: &OrderId) {
-        self.tell(&Topic::OrdersOf(user.clone()), &Told::Order(order.clone()));
+    fn notify_user(&mut self, user: &UserId, order: &OrderId) {
+        self.notify(&Topic::OrdersOf(user.clone()), &ChangeNotice::Order(order.clone()));
     }
 
-    fn tell_all(&mut self) {
+    fn notify_all(&mut self) {
         let topics: Vec<_> = self.by_topic.keys().cloned().collect();
         for topic in topics {
-            self.tell(&topic, &Told::Missed);
+            self.notify(&topic, &ChangeNotice::Missed);
         }
     }
 
-    fn tell(&mut self, topic: &Topic, told: &Told) {
+    fn notify(&mut self, topic: &Topic, notice: &ChangeNotice) {
         let Some(queues) = self.by_topic.get_mut(topic) else { return };
-        queues.retain(|queue| match queue.sender.try_send(told.clone()) {
+        queues.retain(|queue| match queue.sender.try_send(notice.clone()) {
             Ok(()) => true,
-            // Who watches one row has been told already and has not read it yet.
+            // A watcher of one row has an unread notice already, which covers this change.
             Err(TrySendError::Full(_)) => !matches!(topic, Topic::OrdersOf(_)),
             Err(TrySendError::Closed(_)) => false,
         });
@@ -187,12 +186,11 @@ impl Watching {
 }
 
 impl Watch {
-    /// What there is to know next; `None` when this watcher was too slow, and is told nothing more.
-    pub async fn next(&mut self) -> Option<Told> {
-        self.told.recv().await
+    /// The next notice; `None` if this watcher was too slow and is removed.
+    pub async fn next(&mut self) -> Option<ChangeNotice> {
+        self.notices.recv().await
     }
 
-    /// What is watched.
     pub fn topic(&self) -> &Topic {
         &self.topic
     }
@@ -200,11 +198,11 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let mut watching = self.watchers.watching();
-        if let Some(queues) = watching.by_topic.get_mut(&self.topic) {
-            queues.retain(|queue| queue.number != self.number);
-            if queues.is_empty() {
-                watching.by_topic.remove(&self.topic);
+        let mut queues = self.watchers.queues();
+        if let Some(of_topic) = queues.by_topic.get_mut(&self.topic) {
+            of_topic.retain(|queue| queue.number != self.number);
+            if of_topic.is_empty() {
+                queues.by_topic.remove(&self.topic);
             }
         }
     }

@@ -26,8 +26,8 @@ struct Process {
 }
 
 impl RedisServer {
-    /// The server of `REDIS_TEST_URL`, or else a new one; `None`, with a message, if neither is possible. Other tests may
-    /// use the same server, so a test needs unique names.
+    /// The server of `REDIS_TEST_URL`, or else a new one; `None`, with a message, if neither is possible. Other tests
+    /// may use the same server, so a test needs unique names.
     pub fn any() -> Option<Self> {
         match std::env::var("REDIS_TEST_URL") {
             Ok(url) if !url.is_empty() => Some(Self { url, process: None }),

@@ -63,8 +63,8 @@ impl Database {
         )
     }
 
-    /// Runs a batch and returns one text for each row, with cells separated by ` | `: amounts in ten-thousandths, times in
-    /// microseconds since 1970, `-` for NULL.
+    /// Runs a batch and returns one text for each row, with cells separated by ` | `: amounts in ten-thousandths, times
+    /// in microseconds since 1970, `-` for NULL.
     ///
     /// # Panics
     /// When the batch fails.

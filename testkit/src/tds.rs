@@ -47,7 +47,8 @@ pub struct TdsPeerBuilder {
 
 impl TdsPeerBuilder {
     /// Sets the script for logins. An empty list accepts the login, and a [`Reply::Error`] refuses it (18456 is a wrong
-    /// password, 4060 an unknown database). [`Reply::Delay`], [`Reply::Stall`] and [`Reply::Close`] work as for requests.
+    /// password, 4060 an unknown database). [`Reply::Delay`], [`Reply::Stall`] and [`Reply::Close`] work as for
+    /// requests.
     pub fn logins(mut self, script: impl FnMut(&Login) -> Vec<Reply> + Send + 'static) -> Self {
         self.logins = Box::new(script);
         self
@@ -77,7 +78,7 @@ impl TdsPeerBuilder {
                 certificate: tls::Certificate::self_signed(),
                 tls: self.tls,
                 keep_requests: self.keep_requests,
-                record: Mutex::default(),
+                history: Mutex::default(),
                 sessions: Mutex::default(),
                 stopping: AtomicBool::new(false),
             }),
@@ -110,35 +111,35 @@ impl TdsPeer {
         self.addr
     }
 
-    /// A PEM file with the certificate that a client must trust, for `localhost` and `127.0.0.1`. It is deleted with the
-    /// peer.
+    /// A PEM file with the certificate that a client must trust, for `localhost` and `127.0.0.1`. It is deleted with
+    /// the peer.
     pub fn ca_file(&self) -> PathBuf {
         self.shared.certificate.file().to_owned()
     }
 
     /// Every request so far, in the order of arrival.
     pub fn requests(&self) -> Vec<Request> {
-        lock(&self.shared.record).requests.clone()
+        lock(&self.shared.history).requests.clone()
     }
 
     /// The requests since the last call of this method.
     pub fn take_requests(&self) -> Vec<Request> {
-        std::mem::take(&mut lock(&self.shared.record).requests)
+        std::mem::take(&mut lock(&self.shared.history).requests)
     }
 
     /// The number of requests so far, including those that were not kept.
     pub fn requested(&self) -> usize {
-        lock(&self.shared.record).requested
+        lock(&self.shared.history).requested
     }
 
     /// The number of TCP connections that were opened.
     pub fn connections(&self) -> usize {
-        lock(&self.shared.record).connections
+        lock(&self.shared.history).connections
     }
 
     /// The number of connections that sent a login.
     pub fn logins(&self) -> usize {
-        lock(&self.shared.record).logins
+        lock(&self.shared.history).logins
     }
 
     /// The number of open connections.
@@ -206,9 +207,9 @@ impl Drop for TdsPeer {
 /// Starts the session of a new connection.
 fn open(shared: &Arc<Shared>, socket: TcpStream) {
     let connection = {
-        let mut record = lock(&shared.record);
-        record.connections += 1;
-        record.connections
+        let mut history = lock(&shared.history);
+        history.connections += 1;
+        history.connections
     };
     // Otherwise a response of two packets waits for the delayed acknowledgement of the client.
     socket.set_nodelay(true).unwrap();

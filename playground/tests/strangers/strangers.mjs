@@ -1,4 +1,4 @@
-// Tools and clients that know nothing of Millrace, tried unchanged on what a running one serves.
+// Third-party tools and clients, unchanged, against a running Millrace.
 //
 //     npm ci --prefix playground/tests/strangers
 //     node playground/tests/strangers/strangers.mjs API COMMANDS
@@ -31,7 +31,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const tools = join(here, 'node_modules', '.bin');
 const work = mkdtempSync(join(tmpdir(), 'strangers-'));
 
-// Runs a tool to its end; what it says is shown only when it fails.
+// Runs a tool; its output is shown only if it fails.
 function run(tool, ...args) {
   const env = { ...process.env, REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' };
   try {
@@ -51,7 +51,7 @@ async function command(path, body) {
   return answer.headers.get('consistency-token');
 }
 
-// graphql-js, which most tools stand on: the schema by introspection and as text is valid, and one and the same.
+// graphql-js, which most tools use: the schema is valid and the same by introspection and as text.
 async function schema() {
   const answer = await fetch(`${api}/graphql`, {
     method: 'POST',
@@ -59,17 +59,17 @@ async function schema() {
     body: JSON.stringify({ query: getIntrospectionQuery({ specifiedByUrl: true, inputValueDeprecation: true }) }),
   });
   assert.equal(answer.status, 200);
-  const asked = buildClientSchema((await answer.json()).data);
+  const introspected = buildClientSchema((await answer.json()).data);
   const text = await (await fetch(`${api}/graphql/schema`)).text();
-  const written = buildSchema(text);
-  assert.deepEqual(validateSchema(asked), []);
-  assert.deepEqual(validateSchema(written), []);
+  const published = buildSchema(text);
+  assert.deepEqual(validateSchema(introspected), []);
+  assert.deepEqual(validateSchema(published), []);
   const sorted = (schema) => printSchema(lexicographicSortSchema(schema));
-  assert.equal(sorted(asked), sorted(written));
-  writeFileSync(join(work, 'schema.graphql'), printSchema(asked));
+  assert.equal(sorted(introspected), sorted(published));
+  writeFileSync(join(work, 'schema.graphql'), printSchema(introspected));
 }
 
-// Connections, Node and PageInfo as the Relay compiler wants them.
+// Connections, Node and PageInfo as the Relay compiler requires them.
 async function relay() {
   cpSync(join(here, 'relay'), join(work, 'src'), { recursive: true });
   mkdirSync(join(work, 'src/__generated__'));
@@ -85,7 +85,7 @@ async function relay() {
   assert.equal(readdirSync(join(work, 'src/__generated__')).length, 7);
 }
 
-// Both descriptions of routes: no complaint of a linter, and types that a compiler takes.
+// Both OpenAPI documents pass a linter, and their generated types compile.
 async function openapi() {
   const names = { api, commands };
   for (const [name, address] of Object.entries(names)) {
@@ -102,24 +102,24 @@ async function openapi() {
   run('tsc', '--noEmit', '--strict', '--skipLibCheck', 'use.ts', 'commands.ts');
 }
 
-// What a subscription tells first, while the stock is changed again and again: it tells only what changes from then on.
+// The first message of a subscription. A subscription receives only later changes, so the stock is changed repeatedly.
 async function firstOf(subscribe, sku) {
-  let heard;
+  let received;
   const first = new Promise((resolve, reject) => {
     const query = 'subscription Stock($sku: ID!) { inventoryChanged(sku: $sku) { sku quantity } }';
-    const sink = { next: resolve, error: reject, complete: () => reject(new Error('it is over')) };
+    const sink = { next: resolve, error: reject, complete: () => reject(new Error('completed without a message')) };
     subscribe({ query, variables: { sku } }, sink);
   }).then((value) => {
-    heard = value;
+    received = value;
   });
-  for (let tries = 0; tries < 60 && !heard; tries += 1) {
+  for (let tries = 0; tries < 60 && !received; tries += 1) {
     await command('/api/v1/inventory-adjustments', { sku, delta: 1 });
     await Promise.race([first, new Promise((resolve) => setTimeout(resolve, 500))]);
   }
-  assert.equal(heard?.data.inventoryChanged.sku, sku, JSON.stringify(heard));
+  assert.equal(received?.data.inventoryChanged.sku, sku, JSON.stringify(received));
 }
 
-// graphql-ws: a query reads what its client has just written; a subscription shows a change.
+// graphql-ws: a query with a consistency token reads the write; a subscription shows a change.
 async function webSocket() {
   const sku = `stranger-${randomUUID()}`;
   const token = await command('/api/v1/inventory-adjustments', { sku, delta: 7 });
@@ -136,14 +136,14 @@ async function webSocket() {
   await client.dispose();
 }
 
-// graphql-sse, a connection for each operation.
+// graphql-sse, one connection per operation.
 async function eventStream() {
   const client = createSseClient({ url: `${api}/graphql`, singleConnection: false });
   await firstOf((payload, sink) => client.subscribe(payload, sink), `stranger-${randomUUID()}`);
   client.dispose();
 }
 
-// Apollo Client with automatic persisted queries: the document is sent once, and from then on its hash alone.
+// Apollo Client with automatic persisted queries: it sends the document once, then only the hash.
 async function apollo() {
   const sent = [];
   const watch = (url, options) => {
@@ -155,7 +155,7 @@ async function apollo() {
     cache: new InMemoryCache(),
     link: ApolloLink.from([new PersistedQueryLink({ sha256 }), new HttpLink({ uri: `${api}/graphql`, fetch: watch })]),
   });
-  // Another document in each run, or the server knows it already.
+  // A new document in each run, which the server has not registered.
   const name = `Strangers${randomUUID().replaceAll('-', '')}`;
   const query = gql`query ${name}($id: ID!) { user(id: $id) { id name recentOrders { id payment { status } } } }`;
   for (const id of ['customer-2', 'customer-59']) {

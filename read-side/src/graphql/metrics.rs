@@ -1,14 +1,14 @@
-//! What is counted of GraphQL.
+//! The metrics of GraphQL.
 
 use millrace_platform::metrics::MetricsRegistry;
 use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge};
 
-/// The series of GraphQL. Cheap to clone.
+/// Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct GraphqlMetrics {
     /// Operations by name and outcome.
     pub(super) operations: IntCounterVec,
-    /// Seconds to answer an operation, by name.
+    /// Seconds until an operation is answered, by name.
     pub(super) duration: HistogramVec,
     /// Statements of an operation.
     pub(super) statements: Histogram,
@@ -45,5 +45,21 @@ impl GraphqlMetrics {
             subscriptions: registry
                 .gauge("millrace_graphql_subscriptions_open", "Open GraphQL subscriptions"),
         }
+    }
+}
+
+/// Counts something in a gauge until it is dropped.
+pub(crate) struct GaugeGuard(IntGauge);
+
+impl GaugeGuard {
+    pub(super) fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for GaugeGuard {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

@@ -1,4 +1,4 @@
-//! The read model on SQL Server: each query one request, whoever asks for it.
+//! The read model on SQL Server. Each query is one request.
 
 use std::time::Instant;
 
@@ -10,12 +10,11 @@ use millrace_platform::ErrorClass;
 use millrace_platform::metrics::StoreMetrics;
 use tokio::runtime::Handle;
 
-use super::{Checkpoints, OpenError, ReadError};
-use crate::page::{Direction, Page, Place};
+use super::errors::{Checkpoints, OpenError, ReadError};
+use crate::page::{Direction, Page, SortKey};
 use crate::sql::sql;
 use crate::view::{InventoryItem, Items, Order, Payment, User};
 
-/// The tables, and the connections to them.
 #[derive(Debug)]
 pub struct MssqlReadModel {
     pool: Pool,
@@ -23,10 +22,10 @@ pub struct MssqlReadModel {
 }
 
 impl MssqlReadModel {
-    /// Connects and checks the version of the tables.
+    /// Connects and checks the schema version. Must be called within a runtime.
     ///
     /// # Errors
-    /// [`OpenError`].
+    /// [`OpenError`]
     pub fn open(url: &MssqlUrl, metrics: StoreMetrics) -> Result<Self, OpenError> {
         let runtime = Handle::try_current().map_err(|error| OpenError {
             name: url.name(),
@@ -35,7 +34,7 @@ impl MssqlReadModel {
         })?;
         let read_model = Self::over(url, metrics);
         let checked = millrace_mssql::wait_for(&runtime, async {
-            // By itself, so that a refused login is reported in the server's words.
+            // On a connection outside of the pool, whose error has the server's reason for a rejected login.
             Pool::probe(url).await?;
             millrace_mssql::check_schema(&read_model.pool).await
         });
@@ -47,7 +46,7 @@ impl MssqlReadModel {
         Ok(read_model)
     }
 
-    /// Over tables that are there. Must be called where a runtime is at hand.
+    /// Without a check of the schema version. Must be called within a runtime.
     pub fn over(url: &MssqlUrl, metrics: StoreMetrics) -> Self {
         Self { pool: Pool::new(url, url.pool_size), metrics }
     }
@@ -58,14 +57,14 @@ impl MssqlReadModel {
 
     pub(super) async fn orders(&self, ids: &[OrderId]) -> Result<Vec<Order>, ReadError> {
         let lines = self.query("orders", sql!("mssql/read_model/orders.sql"), vec![json(ids)], order_line);
-        folded(lines.await?)
+        with_items(lines.await?)
     }
 
     pub(super) async fn recent_orders(&self, users: &[UserId], limit: u32) -> Result<Vec<Order>, ReadError> {
         let params = vec![json(users), count(limit)];
         let lines =
             self.query("recent_orders", sql!("mssql/read_model/recent_orders.sql"), params, order_line);
-        folded(lines.await?)
+        with_items(lines.await?)
     }
 
     pub(super) async fn recent_users(&self, limit: u32) -> Result<Vec<User>, ReadError> {
@@ -80,13 +79,13 @@ impl MssqlReadModel {
         let sql = sql!("mssql/read_model/user_with_orders.sql");
         let params = vec![Param::Text(id.to_string()), count(limit)];
         let rows = self.query("user_with_orders", sql, params, user_with_order_line).await?;
-        let mut whose = None;
+        let mut owner = None;
         let lines = rows.into_iter().filter_map(|(user, line)| {
-            whose.get_or_insert(user);
+            owner.get_or_insert(user);
             line
         });
-        let orders = folded(lines.collect())?;
-        Ok(whose.map(|user| (user, orders)))
+        let orders = with_items(lines.collect())?;
+        Ok(owner.map(|user| (user, orders)))
     }
 
     pub(super) async fn users_page(&self, page: &Page) -> Result<Vec<User>, ReadError> {
@@ -119,7 +118,7 @@ impl MssqlReadModel {
                 )
             }
         };
-        folded(self.query("orders_page", sql, params, order_line).await?)
+        with_items(self.query("orders_page", sql, params, order_line).await?)
     }
 
     pub(super) async fn orders_of_users(
@@ -136,7 +135,7 @@ impl MssqlReadModel {
         let mut params = bounds(page);
         params.push(Param::OptionalText(status.map(|status| status.as_str().to_owned())));
         params.push(json(users));
-        folded(self.query("orders_of_users", sql, params, order_line).await?)
+        with_items(self.query("orders_of_users", sql, params, order_line).await?)
     }
 
     pub(super) async fn checkpoints(&self) -> Result<Checkpoints, ReadError> {
@@ -158,7 +157,7 @@ impl MssqlReadModel {
         self.query("ping", sql!("mssql/read_model/ping.sql"), Vec::new(), |_| Ok(())).await.map(drop)
     }
 
-    /// Runs one statement and notes how long it took, whatever came of it.
+    /// Runs one statement and observes its duration, also if it fails.
     async fn query<T>(
         &self,
         operation: &str,
@@ -177,12 +176,12 @@ impl MssqlReadModel {
     }
 }
 
-/// Many ids as the one parameter that `OPENJSON` takes apart.
+/// Ids as a single parameter, for `OPENJSON`.
 fn json(ids: &[impl serde::Serialize]) -> Param {
     Param::Text(serde_json::to_string(ids).expect("ids always serialise"))
 }
 
-/// A statement cannot have its order as a parameter.
+/// The order of a statement cannot be a parameter.
 fn by_direction(page: &Page, newest: &'static str, oldest: &'static str) -> &'static str {
     match page.direction {
         Direction::NewestFirst => newest,
@@ -190,15 +189,15 @@ fn by_direction(page: &Page, newest: &'static str, oldest: &'static str) -> &'st
     }
 }
 
-/// The first five parameters of a page: the older and the newer place, each as time and id, and the limit. Without a
-/// bound every row lies between: no id is empty, and none begins with the last character there is.
+/// The first five parameters of a page: the older and the newer bound, each as time and id, and the limit. A missing
+/// bound includes every row: no id is empty, and none begins with U+FFFF.
 fn bounds(page: &Page) -> Vec<Param> {
-    let place = |place: Option<&Place>, (time, id): (&str, &str)| match place {
-        Some(Place { time, id }) => [time.to_string(), id.to_string()].map(Param::Text),
+    let bound = |key: Option<&SortKey>, (time, id): (&str, &str)| match key {
+        Some(SortKey { time, id }) => [time.to_string(), id.to_string()].map(Param::Text),
         None => [time, id].map(|text| Param::Text(text.to_owned())),
     };
-    let older = place(page.newer_than.as_ref(), ("0001-01-01T00:00:00Z", ""));
-    let newer = place(page.older_than.as_ref(), ("9999-12-31T23:59:59.999999Z", "\u{ffff}"));
+    let older = bound(page.newer_than.as_ref(), ("0001-01-01T00:00:00Z", ""));
+    let newer = bound(page.older_than.as_ref(), ("9999-12-31T23:59:59.999999Z", "\u{ffff}"));
     older.into_iter().chain(newer).chain([count(page.limit)]).collect()
 }
 
@@ -223,7 +222,7 @@ fn inventory_item(row: &Row) -> Result<InventoryItem, MssqlError> {
     })
 }
 
-/// An order as far as its row goes, and the line that this row carries.
+/// A row: an order without its items, and one of its items.
 struct OrderLine {
     order: Order,
     item: Option<OrderItem>,
@@ -244,7 +243,7 @@ fn order_line(row: &Row) -> Result<OrderLine, MssqlError> {
 }
 
 fn user_with_order_line(row: &Row) -> Result<(User, Option<OrderLine>), MssqlError> {
-    // The outer join says with NULL that there is no order.
+    // The outer join returns NULL for a user without orders.
     let has_order = row.optional::<&str>("order_id")?.is_some();
     Ok((user(row)?, has_order.then(|| order_line(row)).transpose()?))
 }
@@ -253,7 +252,7 @@ fn checkpoint(row: &Row) -> Result<(Box<str>, i32, i64), MssqlError> {
     Ok((row.get::<&str>("topic")?.into(), row.get("partition_id")?, row.get("next_offset")?))
 }
 
-/// A payment has a status, so NULL there is the outer join saying that there is none.
+/// Every payment has a status, so NULL there means that the order has no payment.
 fn payment(row: &Row) -> Result<Option<Payment>, MssqlError> {
     if row.optional::<&str>("payment_status")?.is_none() {
         return Ok(None);
@@ -269,7 +268,7 @@ fn payment(row: &Row) -> Result<Option<Payment>, MssqlError> {
     }))
 }
 
-/// A line has a SKU, so NULL there is the outer join saying that the order has no lines.
+/// Every item has a SKU, so NULL there means that the order has no items.
 fn item(row: &Row) -> Result<Option<OrderItem>, MssqlError> {
     if row.optional::<&str>("sku")?.is_none() {
         return Ok(None);
@@ -281,8 +280,8 @@ fn item(row: &Row) -> Result<Option<OrderItem>, MssqlError> {
     }))
 }
 
-/// Orders with their lines, from rows in which the lines of an order follow each other.
-fn folded(rows: Vec<OrderLine>) -> Result<Vec<Order>, ReadError> {
+/// Orders with their items, from rows in which the items of an order are adjacent.
+fn with_items(rows: Vec<OrderLine>) -> Result<Vec<Order>, ReadError> {
     let mut orders: Vec<(Order, Vec<OrderItem>)> = Vec::new();
     for OrderLine { order, item } in rows {
         match orders.last_mut() {
@@ -290,9 +289,9 @@ fn folded(rows: Vec<OrderLine>) -> Result<Vec<Order>, ReadError> {
             _ => orders.push((order, Vec::from_iter(item))),
         }
     }
-    let whole = orders.into_iter().map(|(order, items)| {
+    let orders = orders.into_iter().map(|(order, items)| {
         let items = Items::of(&items).map_err(|error| ReadError::Broken(error.into()))?;
         Ok(Order { items, ..order })
     });
-    whole.collect()
+    orders.collect()
 }

@@ -1,9 +1,9 @@
-//! The read model in a SQLite file: read-only connections beside the projector's one writer.
+//! The read model in a SQLite file: read-only connections beside the single writer of the projector.
 //!
-//! Statements run on the calling thread, without `spawn_blocking`: each is a bounded search by key in pages that the
-//! operating system holds in memory, and a reader never waits for the writer (write-ahead log). It takes tens of
-//! microseconds, less than handing it to another thread; measured, 18,400 requests/s this way against 12,400.
-//! Nothing here awaits, so no statement is ever abandoned midway.
+//! Statements run on the calling thread, without `spawn_blocking`: each is a limited search by key in pages that the
+//! operating system caches, and a reader never waits for the writer (write-ahead log). A statement takes tens of
+//! microseconds, less than passing it to another thread (measured: 18,400 requests/s against 12,400). Nothing here
+//! awaits, so no statement is cancelled midway.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,16 +18,16 @@ use millrace_platform::sqlite::{self, ErrorClass, MigrateError, READ_MODEL_SCHEM
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, Params, Row};
 
-use super::{Checkpoints, OpenError, ReadError};
+use super::errors::{Checkpoints, OpenError, ReadError};
 use crate::page::{Direction, Page};
 use crate::sql::sql;
 use crate::view::{InventoryItem, Items, Order, Payment, User};
 
 /// Page cache of each connection.
 const CACHE_BYTES: u32 = 8 * 1024 * 1024;
-/// How much of the file is mapped, at most; beyond that pages are read.
+/// Largest part of the file that is mapped into memory; pages beyond it are read.
 const MAPPED_BYTES: u64 = 8 * 1024 * 1024 * 1024;
-/// Connections kept for the next query. More are opened when more queries run at once, and closed after use.
+/// Idle connections that are kept. More concurrent queries open more connections, which are closed after use.
 const IDLE_MAX: usize = 16;
 
 const USERS: &str = sql!("sqlite/read_model/users.sql");
@@ -47,20 +47,20 @@ const INVENTORY: &str = sql!("sqlite/read_model/inventory.sql");
 const CHECKPOINTS: &str = sql!("sqlite/read_model/checkpoints.sql");
 const PING: &str = sql!("sqlite/read_model/ping.sql");
 
-/// A database file and the connections to it that wait for work.
+/// A database file and its idle connections.
 #[derive(Debug)]
 pub struct SqliteReadModel {
     path: PathBuf,
-    /// Last in, first out: the connection used last has the warmest cache.
+    /// Last in, first out: the connection used last has the warmest page cache.
     idle: Mutex<Vec<Connection>>,
     metrics: StoreMetrics,
 }
 
 impl SqliteReadModel {
-    /// Opens the file and checks its version.
+    /// Opens the file and checks its schema version.
     ///
     /// # Errors
-    /// [`OpenError`].
+    /// [`OpenError`]
     pub fn open(path: &Path, metrics: StoreMetrics) -> Result<Self, OpenError> {
         let name = path.display().to_string();
         if !path.exists() {
@@ -96,16 +96,16 @@ impl SqliteReadModel {
         id: &UserId,
         limit: u32,
     ) -> Result<Option<(User, Vec<Order>)>, ReadError> {
-        let mut whose = None;
+        let mut owner = None;
         let orders = self.query("user_with_orders", USER_WITH_ORDERS, (id.as_str(), limit), |row| {
-            if whose.is_none() {
-                whose = Some(user(row, 13)?);
+            if owner.is_none() {
+                owner = Some(user(row, 13)?);
             }
-            // The outer join says with NULL that there is no order.
+            // The outer join returns NULL for a user without orders.
             let has_order = row.get_ref(0)?.as_str_or_null().map_err(|error| unreadable(0, error))?.is_some();
             has_order.then(|| order(row)).transpose()
         })?;
-        Ok(whose.map(|user| (user, orders.into_iter().flatten().collect())))
+        Ok(owner.map(|user| (user, orders.into_iter().flatten().collect())))
     }
 
     pub(super) fn recent_users(&self, limit: u32) -> Result<Vec<User>, ReadError> {
@@ -162,7 +162,7 @@ impl SqliteReadModel {
         self.query("ping", PING, [], |_| Ok(())).map(drop)
     }
 
-    /// Runs one statement and notes how long it took, whatever came of it.
+    /// Runs one statement and observes its duration, also if it fails.
     fn query<T>(
         &self,
         operation: &str,
@@ -179,7 +179,7 @@ impl SqliteReadModel {
         })
     }
 
-    /// A connection that has seen an error is not used again.
+    /// A connection is not reused after an error.
     fn rows<T>(
         &self,
         sql: &str,
@@ -200,12 +200,12 @@ impl SqliteReadModel {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
-        // A list of connections is whole at any moment, so a panic elsewhere does not spoil it.
+        // The list is valid at any moment, so a panic of another thread does not matter.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A statement cannot have its order as a parameter.
+/// The order of a statement cannot be a parameter.
 fn by_direction(page: &Page, newest: &'static str, oldest: &'static str) -> &'static str {
     match page.direction {
         Direction::NewestFirst => newest,
@@ -213,22 +213,22 @@ fn by_direction(page: &Page, newest: &'static str, oldest: &'static str) -> &'st
     }
 }
 
-/// The first five parameters of a page: the older and the newer place, each as time and id, and the limit. Without a
-/// bound every row lies between.
+/// The first five parameters of a page: the older and the newer bound, each as time and id, and the limit. A missing
+/// bound includes every row.
 fn bounds(page: &Page) -> (i64, &str, i64, &str, u32) {
     let (older, older_id) =
-        page.newer_than.as_ref().map_or((i64::MIN, ""), |place| (place.time.micros(), &*place.id));
+        page.newer_than.as_ref().map_or((i64::MIN, ""), |key| (key.time.micros(), &*key.id));
     let (newer, newer_id) =
-        page.older_than.as_ref().map_or((i64::MAX, ""), |place| (place.time.micros(), &*place.id));
+        page.older_than.as_ref().map_or((i64::MAX, ""), |key| (key.time.micros(), &*key.id));
     (older, older_id, newer, newer_id, page.limit)
 }
 
-/// Many ids as the one parameter that `json_each` takes apart.
+/// Ids as a single parameter, for `json_each`.
 fn json(ids: &[impl serde::Serialize]) -> String {
     serde_json::to_string(ids).expect("ids always serialise")
 }
 
-/// The columns from `first` on.
+/// From the columns from `first` on.
 fn user(row: &Row<'_>, first: usize) -> rusqlite::Result<User> {
     Ok(User {
         user_id: id(row, first, UserId::parse)?,
@@ -251,7 +251,7 @@ fn order(row: &Row<'_>) -> rusqlite::Result<Order> {
     })
 }
 
-/// The columns from 7 on; a payment has a status, so NULL there says that nobody has told of one.
+/// From the columns from 7 on. Every payment has a status, so NULL there means that no event of one is projected.
 fn payment(row: &Row<'_>) -> rusqlite::Result<Option<Payment>> {
     let Some(status) = row.get_ref(7)?.as_str_or_null().map_err(|error| unreadable(7, error))? else {
         return Ok(None);
@@ -296,7 +296,7 @@ mod tests {
 
     use super::*;
 
-    /// What SQLite intends to do for a statement, a line per step.
+    /// The query plan of a statement, one step per line.
     fn plan(connection: &Connection, sql: &str) -> String {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let steps = statement
@@ -357,7 +357,7 @@ mod tests {
             for step in &steps {
                 assert!(plan.contains(step), "{step} not in:\n{plan}");
             }
-            // The array of ids is scanned, and the index of recent users up to its limit; no table ever is.
+            // The array of ids is scanned, and the index of recent users up to its limit, but no table.
             let scans = plan.lines().filter(|line| line.contains("SCAN"));
             let tables =
                 scans.filter(|line| !line.contains("SCAN k VIRTUAL") && !line.contains("users_recent"));

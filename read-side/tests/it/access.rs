@@ -1,4 +1,4 @@
-//! Reads behind tokens: what is refused, what stays open, what a bad file is told.
+//! Bearer tokens: the routes that require one, and errors in the file of tokens.
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
@@ -17,12 +17,12 @@ fn load(text: &str) -> Result<ReadTokens, String> {
 }
 
 #[tokio::test]
-async fn only_who_brings_a_token_may_read() {
-    let tokens = load(&format!("# two of them\n{TOKEN}\n\nanother-token-of-somebody\n")).unwrap();
+async fn only_clients_with_a_token_may_read() {
+    let tokens = load(&format!("# two of them\n{TOKEN}\n\nanother-valid-token\n")).unwrap();
     assert_eq!(format!("{tokens:?}"), "2 tokens");
     let read_side =
-        ReadSide::reading(&ReadConfig { read_tokens_file: Some(tokens), ..ReadConfig::default() });
-    let ask = async |path: &str, authorization: &str| {
+        ReadSide::with_config(&ReadConfig { read_tokens_file: Some(tokens), ..ReadConfig::default() });
+    let get = async |path: &str, authorization: &str| {
         let request = Request::get(path).header(header::AUTHORIZATION, authorization);
         read_side.send(request.body(Body::empty()).unwrap()).await
     };
@@ -32,19 +32,19 @@ async fn only_who_brings_a_token_may_read() {
         assert_eq!(refused.header(header::WWW_AUTHENTICATE), "Bearer");
         for wrong in ["Bearer correct-horse-batterz", "Basic correct-horse-battery", "Bearer ", "", "Bearer"]
         {
-            ask(path, wrong).await.assert_problem(401, &["unauthorized"]);
+            get(path, wrong).await.assert_problem(401, &["unauthorized"]);
         }
-        assert_eq!(ask(path, &format!("Bearer {TOKEN}")).await.status, StatusCode::OK, "{path}");
-        assert_eq!(ask(path, "bearer another-token-of-somebody").await.status, StatusCode::OK, "{path}");
+        assert_eq!(get(path, &format!("Bearer {TOKEN}")).await.status, StatusCode::OK, "{path}");
+        assert_eq!(get(path, "bearer another-valid-token").await.status, StatusCode::OK, "{path}");
     }
     for open in ["/health", "/ready", "/metrics", "/"] {
         assert_eq!(read_side.get(open).await.status, StatusCode::OK, "{open}");
     }
-    read_side.get("/nothing").await.assert_problem(404, &["no such route"]);
+    read_side.get("/nothing").await.assert_problem(404, &["route not found"]);
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_named_and_not_shown() {
+fn an_invalid_file_is_named_and_its_content_hidden() {
     for (text, part) in
         [("", "1 to"), ("# none", "1 to"), ("hunter2", "line 1"), ("\nhunter2 with some spaces", "line 2")]
     {

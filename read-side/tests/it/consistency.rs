@@ -1,4 +1,4 @@
-//! Reads that bring a Consistency-Token: they wait for the checkpoint, for so long and no longer.
+//! Reads with a Consistency-Token wait for the checkpoint, for a limited time.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use millrace_read_side::ReadConfig;
 
 use crate::seed::{Answer, ReadSide, database};
 
-/// Far beyond what anything takes.
+/// Longer than any test takes.
 const LONG: Duration = Duration::from_secs(120);
 const SHORT: Duration = Duration::from_millis(30);
-/// Readers that wait at the same time.
+/// Concurrent readers.
 const READERS: usize = 1_000;
 
 fn waiting(wait: Duration) -> ReadSide {
-    ReadSide::reading(&ReadConfig { consistency_wait: wait, ..ReadConfig::default() })
+    ReadSide::with_config(&ReadConfig { consistency_wait: wait, ..ReadConfig::default() })
 }
 
-/// Moves the checkpoint as a projector does, from another connection.
+/// Moves a checkpoint on another connection, as the projector does.
 fn project(read_side: &ReadSide, topic: &str, partition: i32, next: i64) {
     let move_to = format!(
         "INSERT INTO checkpoints (topic, partition, next_offset) VALUES ('{topic}', {partition}, {next})
@@ -36,10 +36,10 @@ async fn read(read_side: &ReadSide, token: &str, consistency: Option<&str>) -> A
 }
 
 #[tokio::test]
-async fn a_read_waits_until_what_was_written_is_projected() {
+async fn a_read_waits_until_the_write_is_projected() {
     let read_side = waiting(LONG);
     project(&read_side, "events", 3, 7);
-    assert_eq!(read(&read_side, "events:3:6", None).await.status, 200, "projected already");
+    assert_eq!(read(&read_side, "events:3:6", None).await.status, 200, "already projected");
     let waits = read(&read_side, "events:3:6,events:4:0", None);
     let projects = async {
         // Other progress does not end the wait.
@@ -53,7 +53,7 @@ async fn a_read_waits_until_what_was_written_is_projected() {
 }
 
 #[tokio::test]
-async fn a_wait_has_an_end() {
+async fn a_wait_is_limited() {
     let read_side = waiting(SHORT);
     project(&read_side, "events", 3, 7);
     for token in ["events:3:7", "events:4:0", "events:3:6,events:3:7"] {
@@ -69,7 +69,7 @@ async fn a_wait_has_an_end() {
 }
 
 #[tokio::test]
-async fn graphql_waits_as_well() {
+async fn graphql_waits_for_its_consistency_token() {
     let read_side = waiting(SHORT);
     let request = Request::post("/graphql")
         .header(header::CONTENT_TYPE, "application/json")
@@ -79,7 +79,7 @@ async fn graphql_waits_as_well() {
 }
 
 #[tokio::test]
-async fn tokens_that_are_none_are_refused() {
+async fn invalid_tokens_are_rejected() {
     let read_side = waiting(SHORT);
     project(&read_side, "events", 0, 1);
     for token in ["", "events", "events:-1:0", "events:0:-1", "events:99999999999:0", "ev ents:0:0"] {
@@ -95,20 +95,20 @@ async fn tokens_that_are_none_are_refused() {
 async fn a_thousand_readers_share_one_poller() {
     let read_side = waiting(LONG);
     project(&read_side, "events", 0, 1);
-    let looks = || read_side.store.operations("checkpoints");
+    let polls = || read_side.store.operations("checkpoints");
     let wait = async {
         let readers = (0..READERS).map(|_| read(&read_side, "events:0:1", None));
         futures_util::future::join_all(readers).await
     };
     let projects = async {
-        while looks() < 3 {
+        while polls() < 3 {
             tokio::task::yield_now().await;
         }
         project(&read_side, "events", 0, 2);
     };
     let (answers, ()) = tokio::join!(wait, projects);
     assert!(answers.iter().all(|answer| answer.status == 200));
-    assert!(looks() < READERS as u64 / 2, "{} looks for {READERS} readers", looks());
-    // Nobody waits any more, so nobody looks any more; the next reader is served all the same.
+    assert!(polls() < READERS as u64 / 2, "{} polls for {READERS} readers", polls());
+    // The poller has stopped; the next reader starts it again.
     assert_eq!(read(&read_side, "events:0:1", None).await.status, 200);
 }

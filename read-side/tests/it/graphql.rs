@@ -1,4 +1,4 @@
-//! The example operations, what they cost in statements, and what is shown when something is missing.
+//! The example operations, their cost in statements, and missing objects.
 
 use std::path::PathBuf;
 
@@ -33,7 +33,7 @@ fn the_committed_schema_is_that_of_the_code() {
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == millrace_read_side::graphql::sdl(),
-        "graphql/schema.graphql is not what the code says; UPDATE_SDL=1 cargo test -p read-side rewrites it"
+        "graphql/schema.graphql is outdated; run UPDATE_SDL=1 cargo test -p millrace-read-side committed_schema"
     );
 }
 
@@ -63,7 +63,7 @@ async fn user_with_orders() {
 #[tokio::test]
 async fn users_batch_costs_two_statements() {
     let read_side = ReadSide::seeded();
-    let ids = json!(["customer-59", "nobody", "customer-2", "customer-61", "customer-59"]);
+    let ids = json!(["customer-59", "unknown", "customer-2", "customer-61", "customer-59"]);
     let found = data(&read_side, &example("users_batch.graphql"), json!({ "ids": ids })).await;
     let users = found["usersById"].as_array().unwrap();
     let names: Vec<_> = users.iter().map(|user| user["name"].as_str()).collect();
@@ -84,7 +84,7 @@ async fn one_user_with_orders_costs_one_statement() {
     let read_side = ReadSide::seeded();
     let statements =
         || ["user_with_orders", "users", "recent_orders"].map(|name| read_side.store.operations(name));
-    let recent = |user: &str, asked: &str| format!(r#"user(id: "{user}") {{ name {asked} {{ orderId }} }}"#);
+    let recent = |user: &str, field: &str| format!(r#"user(id: "{user}") {{ name {field} {{ orderId }} }}"#);
     let ids = |orders: &Value| orders.as_array().unwrap().len();
 
     let found = data(&read_side, &format!("{{ {} }}", recent("customer-2", "recentOrders")), json!({})).await;
@@ -95,10 +95,10 @@ async fn one_user_with_orders_costs_one_statement() {
     assert_eq!(
         (ids(&found["user"]["recentOrders"]), statements()),
         (2, [2, 0, 1]),
-        "the other limit by itself"
+        "the other limit has its own statement"
     );
     assert_eq!(ids(&found["user"]["more"]), 7);
-    let found = data(&read_side, &format!("{{ {} }}", recent("nobody", "recentOrders")), json!({})).await;
+    let found = data(&read_side, &format!("{{ {} }}", recent("unknown", "recentOrders")), json!({})).await;
     assert_eq!((found, statements()), (json!({"user": null}), [3, 0, 1]));
 
     let two = format!(
@@ -135,7 +135,7 @@ async fn any_number_of_users_costs_two_statements() {
     }
     assert_eq!(statements(&read_side), [("users", 1), ("orders", 0), ("recent_orders", 1)]);
 
-    // Down and up again: the users of the orders are those already loaded.
+    // The users of the orders are loaded already.
     let query = "query ($ids: [ID!]!) { usersById(ids: $ids) { recentOrders(limit: 2) { user { name } } } }";
     let found = data(&read_side, query, json!({ "ids": ids[..60] })).await;
     assert_eq!(found["usersById"][59]["recentOrders"][1]["user"]["name"], "n");
@@ -177,7 +177,7 @@ async fn order_with_user_shows_every_digit() {
 }
 
 #[tokio::test]
-async fn what_has_not_arrived_is_null() {
+async fn an_object_that_is_not_projected_is_null() {
     let read_side = ReadSide::seeded();
     let order = example("order_with_user.graphql");
     let found = data(&read_side, &order, json!({"id": "invoice-99"})).await;
@@ -200,7 +200,7 @@ async fn inventory_item() {
 }
 
 #[tokio::test]
-async fn fields_come_in_the_order_in_which_they_were_asked_for() {
+async fn fields_are_in_the_selected_order() {
     let read_side = ReadSide::seeded();
     let query = "{ user(id: \"customer-59\") { recentOrders(limit: 1) { payment { status } orderId user { name } amount } name } t: __typename }";
     let answer = read_side.query(query, json!({})).await;
@@ -242,5 +242,5 @@ async fn operations_are_measured_by_a_bounded_set_of_names() {
     assert!(
         metrics.contains(r#"millrace_graphql_operations_total{operation="invalid",outcome="refused"} 1"#)
     );
-    assert!(!metrics.contains("Wrong"), "what is not executed leaves no label");
+    assert!(!metrics.contains("Wrong"), "a document that is not executed adds no label");
 }

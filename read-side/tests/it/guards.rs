@@ -1,4 +1,4 @@
-//! Requests that ask for too much, or for what may not be asked.
+//! Limits of GraphQL requests.
 
 use millrace_platform::settings::Switch;
 use millrace_read_side::config::GraphqlConfig;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::seed::ReadSide;
 
-/// The one error of an answer, as message and code.
+/// The message and the code of the only error.
 async fn refusal(read_side: &ReadSide, query: &str, variables: Value) -> (String, String) {
     let answer = read_side.query(query, variables).await;
     let json = answer.json();
@@ -16,7 +16,7 @@ async fn refusal(read_side: &ReadSide, query: &str, variables: Value) -> (String
     (word(&error["message"]), word(&error["extensions"]["code"]))
 }
 
-/// 900 bytes that take seconds to validate, depth and complexity limits or not.
+/// 900 bytes whose validation would take seconds.
 fn fragment_bomb() -> String {
     let links = (0..25).map(|n| format!("fragment F{n} on User{{...F{} ...F{}}}", n + 1, n + 1));
     let query = r#"{user(id:"customer-2"){...F0}}"#.to_owned();
@@ -24,7 +24,7 @@ fn fragment_bomb() -> String {
 }
 
 #[tokio::test]
-async fn a_fragment_bomb_is_refused_before_anything_checks_it() {
+async fn a_fragment_bomb_is_rejected_before_validation() {
     let read_side = ReadSide::seeded();
     let (message, code) = refusal(&read_side, &fragment_bomb(), json!({})).await;
     assert!(message.contains("5000 selections"), "{message}");
@@ -36,7 +36,7 @@ async fn a_fragment_bomb_is_refused_before_anything_checks_it() {
 }
 
 #[tokio::test]
-async fn queries_that_ask_for_too_much_are_refused() {
+async fn queries_beyond_a_limit_are_rejected() {
     let read_side = ReadSide::seeded();
     let nested = |times: usize| {
         let (open, close) = ("recentOrders(limit: 1) { user { ".repeat(times), "} }".repeat(times));
@@ -63,7 +63,7 @@ async fn queries_that_ask_for_too_much_are_refused() {
     assert_eq!(read_side.store.operations("users"), 0);
 }
 
-/// The parser's stack must not be exhausted at any depth, whether a document closes what it opens or not.
+/// No depth may exhaust the stack of the parser, whether the brackets are closed or not.
 #[tokio::test]
 async fn nesting_is_survived_at_any_depth() {
     let read_side = ReadSide::seeded();
@@ -115,7 +115,7 @@ async fn arguments_are_checked_as_rest_checks_them() {
 }
 
 #[tokio::test]
-async fn introspection_as_editors_ask_it_is_answered_but_no_bomb_of_it() {
+async fn the_introspection_of_editors_is_answered_and_a_bomb_rejected() {
     let read_side = ReadSide::seeded();
     let answer = read_side.query(include_str!("introspection.graphql"), json!({})).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -126,11 +126,11 @@ async fn introspection_as_editors_ask_it_is_answered_but_no_bomb_of_it() {
     assert_eq!(code, "QUERY_TOO_DEEP");
 }
 
-/// Settings as they are by default but for some.
+/// The default settings with a change.
 fn with(change: impl FnOnce(&mut GraphqlConfig)) -> ReadSide {
     let mut config = GraphqlConfig::default();
     change(&mut config);
-    ReadSide::with(config)
+    ReadSide::with_graphql(config)
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn aliases_cannot_multiply_the_work() {
 }
 
 #[tokio::test]
-async fn the_schema_is_shown_only_where_it_is_offered() {
+async fn introspection_and_suggestions_can_be_disabled() {
     let closed = with(|c| {
         c.graphql_introspection = Switch::Off;
         c.graphql_suggestions = Switch::Off;
@@ -196,7 +196,7 @@ async fn the_schema_is_shown_only_where_it_is_offered() {
 }
 
 #[tokio::test]
-async fn what_a_client_sends_is_not_sent_back_at_length() {
+async fn errors_repeat_little_of_the_request() {
     let read_side = ReadSide::seeded();
     let long = "x".repeat(50_000);
     for query in [
@@ -211,7 +211,7 @@ async fn what_a_client_sends_is_not_sent_back_at_length() {
 }
 
 #[tokio::test]
-async fn failures_of_ours_are_masked_under_an_id() {
+async fn internal_errors_have_an_id_instead_of_a_cause() {
     let read_side = ReadSide::seeded();
     drop(crate::seed::database(
         &read_side.path(),
@@ -219,7 +219,7 @@ async fn failures_of_ours_are_masked_under_an_id() {
     ));
     let answer = read_side.query("{ order(id: \"invoice-1\") { amount } }", json!({})).await;
     let error = answer.json()["errors"][0].clone();
-    assert_eq!(error["message"], "Internal error.");
+    assert_eq!(error["message"], "internal error; search the service log for the correlationId");
     assert_eq!(error["extensions"]["code"], "INTERNAL");
     assert_eq!(error["extensions"]["correlationId"].as_str().map(str::len), Some(36));
 }

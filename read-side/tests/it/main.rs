@@ -1,13 +1,14 @@
-//! The read side as its clients see it: requests through the whole router, over tables in a temporary file.
+//! Tests of the read side through its router, over tables in a temporary file.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test fails where it cannot continue")]
 
 mod access;
+mod close;
+mod connection_init;
 mod consistency;
 mod graphql;
 mod guards;
-mod introduction;
-mod live;
+mod modules;
 mod mssql_peer;
 mod open;
 mod openapi;
@@ -17,4 +18,6 @@ mod read_model;
 mod rest;
 mod seed;
 mod shapes;
+mod snapshots;
 mod socket;
+mod subscriptions;

@@ -1,5 +1,5 @@
-//! The read side beside a scripted SQL Server that fails on purpose: what a read costs in requests, what its rows become,
-//! and what clients and connections see when an answer is an error, late, torn or missing.
+//! The read side on a scripted SQL Server: requests per read, the mapping of rows, and answers that are errors, late,
+//! incomplete or missing.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -19,10 +19,9 @@ use crate::seed::ReadSide;
 
 /// 2026-01-01T00:00:00Z.
 const NEW_YEAR: i64 = 1_767_225_600_000_000;
-/// Far beyond what anything takes.
+/// Longer than any test takes.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A peer and the read side in front of it.
 struct Peered {
     peer: TdsPeer,
     read_side: ReadSide,
@@ -33,7 +32,7 @@ impl Peered {
         Self::with("", &ReadConfig::default(), script)
     }
 
-    /// With one connection, so that whoever comes next is given that of whoever came before, if it is still good.
+    /// With a single connection, which the next client reuses if it is still valid.
     fn of_one_connection(
         settings: &str,
         script: impl FnMut(&Request) -> Vec<Reply> + Send + 'static,
@@ -61,7 +60,7 @@ impl Peered {
         answer["data"].clone()
     }
 
-    /// Which connections were used, request by request.
+    /// The connection of each request.
     fn connections(&self) -> Vec<usize> {
         self.peer.requests().iter().map(|request| request.connection).collect()
     }
@@ -75,7 +74,7 @@ fn url(peer: &TdsPeer, settings: &str) -> MssqlUrl {
 async fn until(what: &str, holds: impl Fn() -> bool) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < DEADLINE, "waited in vain until {what}");
+        assert!(started.elapsed() < DEADLINE, "timed out waiting until {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
@@ -108,7 +107,7 @@ fn user(id: &str) -> Vec<Cell> {
     vec![id.into(), "Ada".into(), "ada@example.com".into(), Cell::DateTime2(NEW_YEAR)]
 }
 
-/// What stands in every row of an order.
+/// The columns of an order, which are the same in all its rows.
 fn order(id: &str, user: &str, amount: i128) -> Vec<Cell> {
     let placed = Cell::DateTime2(NEW_YEAR);
     vec![id.into(), user.into(), Cell::Decimal(amount), "EUR".into(), "PLACED".into(), placed]
@@ -137,7 +136,7 @@ fn ids(json: &str) -> Vec<String> {
     serde_json::from_str(json).unwrap()
 }
 
-/// A shop in which everybody that is asked for is there and has two orders.
+/// A shop in which every user exists and has two orders.
 fn shop(request: &Request) -> Vec<Reply> {
     let users = |ids: Vec<String>| Reply::rows(USER, ids.iter().map(|id| user(id)));
     let orders = |users: Vec<String>| {
@@ -154,7 +153,7 @@ fn shop(request: &Request) -> Vec<Reply> {
     } else if sql == include_str!("../../../sql/mssql/read_model/orders_of_users_newest.sql") {
         orders(ids(request.text(7)))
     } else {
-        panic!("nobody asks for {sql}")
+        panic!("unexpected statement: {sql}")
     };
     vec![reply]
 }
@@ -162,16 +161,16 @@ fn shop(request: &Request) -> Vec<Reply> {
 #[tokio::test]
 async fn a_nested_read_of_many_users_costs_two_requests() {
     let peered = Peered::new(shop);
-    let asked: Vec<_> = (1..=80).map(|n| format!("u-{n}")).collect();
+    let requested: Vec<_> = (1..=80).map(|n| format!("u-{n}")).collect();
     let query = "query ($ids: [ID!]!) { usersById(ids: $ids) { userId recentOrders { orderId payment { status } } } }";
-    let found = peered.data(query, json!({ "ids": asked })).await;
-    for (user, id) in found["usersById"].as_array().unwrap().iter().zip(&asked) {
+    let found = peered.data(query, json!({ "ids": requested })).await;
+    for (user, id) in found["usersById"].as_array().unwrap().iter().zip(&requested) {
         assert_eq!(user["userId"], json!(id));
         assert_eq!(user["recentOrders"][1]["orderId"], json!(format!("o-{id}-1")));
     }
     let requests = peered.peer.requests();
     assert_eq!(requests.len(), 2);
-    assert_eq!(ids(requests[0].text(1)).len(), 80, "one list of ids, however many");
+    assert_eq!(ids(requests[0].text(1)).len(), 80, "one list of ids");
     assert_eq!((ids(requests[1].text(1)).len(), &requests[1].params[1]), (80, &Cell::Int(5)));
 }
 
@@ -187,7 +186,7 @@ async fn a_page_of_users_with_pages_of_their_orders_costs_two_requests() {
     let requests = peered.peer.requests();
     assert_eq!(requests.len(), 2);
     let page = |number: usize| requests[number].params[4].clone();
-    assert_eq!([page(0), page(1)], [Cell::Int(4), Cell::Int(3)], "one more than asked for tells hasNextPage");
+    assert_eq!([page(0), page(1)], [Cell::Int(4), Cell::Int(3)], "one more than requested, for hasNextPage");
     assert_eq!(requests[1].text(6), "PLACED");
     // Without a cursor the page lies between all times.
     let bounds: Vec<_> = (1..=4).map(|number| requests[0].text(number)).collect();
@@ -212,7 +211,7 @@ async fn a_user_with_orders_by_rest_costs_one_request() {
         assert_eq!(request.sql, include_str!("../../../sql/mssql/read_model/user_with_orders.sql"));
         match with_orders.take() {
             Some(rows) => vec![rows],
-            None if request.text(1) == "nobody" => vec![Reply::rows(columns.clone(), [])],
+            None if request.text(1) == "unknown" => vec![Reply::rows(columns.clone(), [])],
             None => vec![Reply::rows(columns.clone(), [[user("u"), nothing(14)].concat()])],
         }
     });
@@ -223,7 +222,7 @@ async fn a_user_with_orders_by_rest_costs_one_request() {
     assert_eq!(payments, [&json!("SETTLED"), &json!(null)]);
     let found = peered.read_side.get("/users/u").await.json();
     assert_eq!((&found["user"]["userId"], &found["recentOrders"]), (&json!("u"), &json!([])));
-    assert_eq!(peered.read_side.get("/users/nobody").await.status, 404);
+    assert_eq!(peered.read_side.get("/users/unknown").await.status, 404);
     assert_eq!(peered.peer.requests().len(), 3);
     assert_eq!(peered.peer.requests()[0].params, [Cell::from("u"), Cell::Int(5)]);
 }
@@ -255,7 +254,7 @@ async fn rows_become_orders_with_lines_and_payment_and_every_digit() {
 }
 
 #[tokio::test]
-async fn a_row_that_the_projector_never_writes_is_our_fault_and_stays_hidden() {
+async fn an_invalid_row_is_an_internal_error() {
     let mut rows = vec![
         [order("o", "u", 1), vec!["LOST".into()], nothing(8)].concat(),
         [order("not an id", "u", 1), nothing(9)].concat(),
@@ -267,8 +266,7 @@ async fn a_row_that_the_projector_never_writes_is_our_fault_and_stays_hidden() {
     }
 }
 
-/// What is asked and answered in the tests of failures.
-fn user_asked_for(request: &Request) -> Vec<Reply> {
+fn requested_user(request: &Request) -> Vec<Reply> {
     vec![Reply::rows(USER, [user(&ids(request.text(1))[0])])]
 }
 
@@ -284,7 +282,7 @@ fn found(id: &str) -> Value {
 #[track_caller]
 fn assert_code(answer: &Value, code: &str) {
     assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{answer}");
-    assert!(!answer.to_string().contains("dbo."), "what the server says is for the log: {answer}");
+    assert!(!answer.to_string().contains("dbo."), "the server's message is for the log only: {answer}");
 }
 
 #[tokio::test]
@@ -294,7 +292,7 @@ async fn a_client_that_hangs_up_cancels_nothing() {
         if request.number == 1 {
             may_answer.recv().unwrap();
         }
-        user_asked_for(request)
+        requested_user(request)
     });
     let request =
         HttpRequest::get("/graphql?query=%7Buser(id:%22first%22)%7BuserId%7D%7D").body(Body::empty());
@@ -303,17 +301,17 @@ async fn a_client_that_hangs_up_cancels_nothing() {
         () = until("the statement runs", || peered.peer.requested() == 1) => {}
     }
     go.send(()).unwrap();
-    // The one connection is free again once the statement has ended, and gives the next client its own answer.
+    // The only connection is idle again after the statement, and the next client receives its own answer.
     assert_eq!(name_of(&peered, "second").await, found("second"));
     assert_eq!(peered.connections(), [1, 1]);
 }
 
 #[tokio::test]
-async fn after_a_stall_the_next_client_gets_a_connection_of_its_own() {
+async fn after_a_stall_the_next_client_gets_a_new_connection() {
     let peered = Peered::of_one_connection("&command-timeout=1s", |request| match request.number {
         1 => vec![Reply::Stall],
-        2 => [user_asked_for(request), vec![Reply::Stall]].concat(),
-        _ => user_asked_for(request),
+        2 => [requested_user(request), vec![Reply::Stall]].concat(),
+        _ => requested_user(request),
     });
     assert_code(&name_of(&peered, "first").await, "UNAVAILABLE");
     assert_code(&name_of(&peered, "second").await, "UNAVAILABLE");
@@ -323,11 +321,11 @@ async fn after_a_stall_the_next_client_gets_a_connection_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_is_replaced_and_the_read_is_done_again_once() {
+async fn a_broken_connection_is_replaced_and_the_read_retried_once() {
     let peered = Peered::of_one_connection("", |request| match request.number {
         1 | 5 => vec![Reply::Close],
-        3 | 6 => [user_asked_for(request), vec![Reply::Close]].concat(),
-        _ => user_asked_for(request),
+        3 | 6 => [requested_user(request), vec![Reply::Close]].concat(),
+        _ => requested_user(request),
     });
     assert_eq!(name_of(&peered, "before-any-row").await, found("before-any-row"));
     assert_eq!(name_of(&peered, "among-the-rows").await, found("among-the-rows"));
@@ -337,16 +335,16 @@ async fn a_connection_that_breaks_is_replaced_and_the_read_is_done_again_once() 
 }
 
 #[tokio::test]
-async fn errors_of_the_server_are_told_apart_and_cost_no_connection() {
+async fn errors_of_the_server_are_classified_and_cost_no_connection() {
     let peered = Peered::of_one_connection("", |request| match request.number {
         1..=4 => vec![Reply::error(1205, "chosen as the deadlock victim in dbo.users")],
-        5 | 6 => [user_asked_for(request), vec![Reply::error(1205, "deadlock in dbo.users")]].concat(),
+        5 | 6 => [requested_user(request), vec![Reply::error(1205, "deadlock in dbo.users")]].concat(),
         7 | 8 => vec![Reply::error(208, "Invalid object name 'dbo.users'")],
         10 => vec![Reply::error(1205, "deadlock in dbo.users")],
-        _ => user_asked_for(request),
+        _ => requested_user(request),
     });
     let deadlock = peered.read_side.get("/users/u").await;
-    deadlock.assert_problem(503, &["the read model is away"]);
+    deadlock.assert_problem(503, &["read model unavailable"]);
     assert!(!deadlock.text().contains("dbo."));
     assert_code(&name_of(&peered, "u").await, "UNAVAILABLE");
     assert_code(&name_of(&peered, "u").await, "UNAVAILABLE");
@@ -360,36 +358,36 @@ async fn errors_of_the_server_are_told_apart_and_cost_no_connection() {
 }
 
 #[tokio::test]
-async fn it_is_ready_when_the_server_is() {
+async fn readiness_follows_the_server() {
     let peered = Peered::new(|_| vec![Reply::rows([("found", Kind::Int)], [vec![1.into()]])]);
     assert_eq!(peered.read_side.get("/ready").await.status, 200);
     peered.peer.stop();
-    let gone = peered.read_side.get("/ready").await;
-    gone.assert_problem(503, &["the read model is away"]);
-    peered.read_side.get("/users/u").await.assert_problem(503, &["the read model is away"]);
-    assert_eq!(peered.read_side.get("/health").await.status, 200, "it lives all the same");
+    let unavailable = peered.read_side.get("/ready").await;
+    unavailable.assert_problem(503, &["read model unavailable"]);
+    peered.read_side.get("/users/u").await.assert_problem(503, &["read model unavailable"]);
+    assert_eq!(peered.read_side.get("/health").await.status, 200, "the process is healthy");
     peered.peer.restart();
     let started = Instant::now();
     while peered.read_side.get("/ready").await.status != 200 {
-        assert!(started.elapsed() < DEADLINE, "it is not ready again");
+        assert!(started.elapsed() < DEADLINE, "it does not become ready again");
     }
 }
 
 #[tokio::test]
-async fn a_read_waits_until_the_checkpoint_is_there() {
+async fn a_read_waits_for_the_checkpoint() {
     let checkpoint = |next: i64| {
         let columns = [("topic", Kind::NVarChar), ("partition_id", Kind::Int), ("next_offset", Kind::BigInt)];
         vec![Reply::rows(columns, [vec!["events".into(), 3.into(), next.into()]])]
     };
-    let mut looks = 0;
+    let mut polls = 0;
     let config = ReadConfig { consistency_wait: DEADLINE, ..ReadConfig::default() };
     let peered = Peered::with("", &config, move |request| {
         if request.sql != include_str!("../../../sql/mssql/read_model/checkpoints.sql") {
-            assert!(looks > 3, "read before it was projected");
-            return user_asked_for(request);
+            assert!(polls > 3, "read before it was projected");
+            return requested_user(request);
         }
-        looks += 1;
-        match looks {
+        polls += 1;
+        match polls {
             1 => checkpoint(6),
             2 => vec![Reply::error(1205, "deadlock")],
             3 => checkpoint(7),
@@ -403,36 +401,36 @@ async fn a_read_waits_until_the_checkpoint_is_there() {
     assert_eq!(peered.read_side.send(request.unwrap()).await.json(), found("u"));
 }
 
-/// What is said of a server at start.
+/// The error at start.
 fn refusal(peer: &TdsPeer) -> String {
     let error = ReadModel::open(
         &ReadModelUrl::Mssql(Box::new(url(peer, ""))),
         StoreMetrics::register(&MetricsRegistry::new()),
     )
     .unwrap_err();
-    let told = error.to_string();
-    assert!(!format!("{told}{error:?}").contains("hunter2"), "{told}");
-    assert!(told.starts_with("READ_MODEL: 127.0.0.1:") && !told.contains('\n'), "{told}");
-    told
+    let message = error.to_string();
+    assert!(!format!("{message}{error:?}").contains("hunter2"), "{message}");
+    assert!(message.starts_with("read model 127.0.0.1:") && !message.contains('\n'), "{message}");
+    message
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_server_that_cannot_serve_is_refused_at_start_in_one_line() {
+async fn an_unusable_server_is_a_start_up_error_in_one_line() {
     let login_failed = |_: &_| {
         let message = "Login failed for user 'sa'.".into();
         vec![Reply::Error { number: 18456, class: 14, state: 1, message }]
     };
     let peer = TdsPeer::builder().logins(login_failed).start(|_| Vec::new());
     assert!(refusal(&peer).contains("Login failed for user 'sa'."));
-    for (version, said) in [(0, "millrace migrate"), (1_000, "newer program")] {
+    for (version, part) in [(0, "millrace migrate"), (1_000, "newer millrace")] {
         let peer =
             TdsPeer::start(move |_| vec![Reply::rows([("version", Kind::Int)], [vec![version.into()]])]);
-        let told = refusal(&peer);
-        assert!(told.contains(&format!("version {version}")) && told.contains(said), "{told}");
+        let message = refusal(&peer);
+        assert!(message.contains(&format!("version {version}")) && message.contains(part), "{message}");
     }
-    let gone = TdsPeer::start(|_| Vec::new());
-    gone.stop();
-    assert!(refusal(&gone).contains("unreachable"));
+    let stopped = TdsPeer::start(|_| Vec::new());
+    stopped.stop();
+    assert!(refusal(&stopped).contains("unreachable"));
     let version = i32::try_from(SCHEMA_VERSION).unwrap();
     let peer = TdsPeer::start(move |_| vec![Reply::rows([("version", Kind::Int)], [vec![version.into()]])]);
     ReadModel::open(

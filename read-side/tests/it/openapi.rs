@@ -1,4 +1,4 @@
-//! The description of the routes: nothing is described that is not there, nothing is there that is not described.
+//! The OpenAPI document: it describes every route and nothing else.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::seed::ReadSide;
 
-/// Paths with placeholders filled in, as a client would.
+/// A path with its placeholders replaced.
 fn filled(path: &str) -> String {
     path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect::<Vec<_>>().join("/")
 }
@@ -26,21 +26,20 @@ async fn every_described_route_exists() {
             let request = Request::builder().method(method.to_uppercase().as_str()).uri(filled(path));
             let answer = read_side.send(request.body(Body::empty()).unwrap()).await;
             assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
-            assert!(!answer.text().contains("no such route"), "{method} {path}");
+            assert!(!answer.text().contains("route not found"), "{method} {path}");
         }
     }
 }
 
-/// Every `.route("…` in the code of this crate and of what all services share; those that are added by their handler
-/// describe themselves.
+/// Every `.route("…` in this crate and in the routes of every service. The other routes are described by their handlers.
 fn routes_in_code() -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files = [
         "src/http.rs",
         "src/rest.rs",
-        "src/graphql/handler.rs",
-        "../shared/src/http.rs",
-        "../shared/src/http/openapi.rs",
+        "src/graphql/transport/handler.rs",
+        "../shared/platform/src/http.rs",
+        "../shared/platform/src/http/openapi.rs",
     ];
     let mut routes = BTreeSet::new();
     for file in files {
@@ -57,13 +56,13 @@ async fn every_route_is_described() {
     let document = read_side.get("/openapi.json").await.json();
     let routes = routes_in_code();
     assert!(routes.contains("/graphql") && routes.contains("/health"), "{routes:?}");
-    let silent: Vec<_> =
+    let undescribed: Vec<_> =
         routes.iter().filter(|route| document["paths"].get(route.as_str()).is_none()).collect();
-    assert!(silent.is_empty(), "not described: {silent:?}");
+    assert!(undescribed.is_empty(), "not described: {undescribed:?}");
 }
 
 #[tokio::test]
-async fn every_reference_leads_somewhere() {
+async fn every_reference_has_a_target() {
     let read_side = ReadSide::seeded();
     let answer = read_side.get("/openapi.json").await;
     let document = answer.json();
@@ -76,7 +75,7 @@ async fn every_reference_leads_somewhere() {
 }
 
 #[tokio::test]
-async fn an_answer_has_what_its_schema_requires() {
+async fn answers_match_their_schema() {
     let read_side = ReadSide::seeded();
     let document = read_side.get("/openapi.json").await.json();
     for (route, path) in [
@@ -92,7 +91,7 @@ async fn an_answer_has_what_its_schema_requires() {
     }
 }
 
-/// The part of JSON Schema that the document uses: types, required properties, references, lists, choices.
+/// The part of JSON Schema that the document uses: types, required properties, references, lists, alternatives.
 fn fits(document: &Value, schema: &Value, value: &Value, at: &str) {
     if let Some(reference) = schema["$ref"].as_str() {
         return fits(document, document.pointer(&reference[1..]).unwrap(), value, at);
@@ -125,11 +124,11 @@ fn fits(document: &Value, schema: &Value, value: &Value, at: &str) {
 }
 
 #[tokio::test]
-async fn a_browser_gets_a_page_that_needs_nothing_from_the_net() {
+async fn the_docs_page_loads_nothing_from_other_hosts() {
     let read_side = ReadSide::seeded();
     let page = read_side.get("/docs").await;
     assert!(page.header(header::CONTENT_TYPE).starts_with("text/html"));
     let policy = page.header(header::CONTENT_SECURITY_POLICY);
     assert!(policy.contains("script-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
-    assert!(!page.text().contains("://"), "nothing is loaded from elsewhere");
+    assert!(!page.text().contains("://"), "nothing is loaded from other hosts");
 }

@@ -1,4 +1,4 @@
-//! Lists in pages: each row once, whichever way they are walked and whatever arrives meanwhile.
+//! Lists in pages: each row once, in either direction, also while rows are inserted.
 
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -49,7 +49,7 @@ async fn orders_in_either_order_filtered_by_status_and_time() {
         let mut expected: Vec<_> = expected.iter().map(|id| (*id).to_owned()).collect();
         let mut found = ids(&found["orders"]);
         if arguments == "first: 5" {
-            // Four of them were placed at the same time: the greater id comes first.
+            // Four were placed at the same time: the greater id is first.
             expected[1..].sort_by(|a, b| b.cmp(a));
             assert_eq!(found, expected, "{arguments}");
             found.sort();
@@ -78,7 +78,7 @@ async fn the_orders_of_many_users_cost_one_statement() {
 }
 
 #[tokio::test]
-async fn a_page_that_cannot_be_is_refused() {
+async fn invalid_pages_are_rejected() {
     let read_side = ReadSide::seeded();
     for (arguments, words) in [
         ("first: 101", "from 1 to 100"),
@@ -86,8 +86,8 @@ async fn a_page_that_cannot_be_is_refused() {
         ("last: -1", "from 1 to 100"),
         ("first: 2147483647", "from 1 to 100"),
         ("first: 1, last: 1", "exclude each other"),
-        ("after: \"customer-2\"", "after is no cursor"),
-        ("before: \"\"", "before is no cursor"),
+        ("after: \"customer-2\"", "after is not a valid cursor"),
+        ("before: \"\"", "before is not a valid cursor"),
         ("filter: {status: \"not ok\"}", "filter.status"),
         ("filter: {placedFrom: \"yesterday\"}", "DateTime"),
     ] {
@@ -101,7 +101,7 @@ async fn a_page_that_cannot_be_is_refused() {
 }
 
 #[tokio::test]
-async fn everything_is_found_again_by_its_global_id() {
+async fn nodes_are_found_by_their_global_id() {
     let read_side = ReadSide::seeded();
     let query = "{ user(id: \"customer-2\") { id } order(id: \"invoice-5\") { id } inventory(sku: \"track-3\") { id } }";
     let found = data(&read_side, query, json!({})).await;
@@ -120,8 +120,8 @@ async fn everything_is_found_again_by_its_global_id() {
     );
     let answer = read_side.query("{ node(id: \"customer-2\") { id } }", json!({})).await;
     assert_eq!(answer.json()["errors"][0]["extensions"]["code"], "INVALID_VALUE");
-    // "User:nobody"
-    let found = data(&read_side, "{ node(id: \"VXNlcjpub2JvZHk\") { id } }", json!({})).await;
+    // "User:unknown"
+    let found = data(&read_side, "{ node(id: \"VXNlcjp1bmtub3du\") { id } }", json!({})).await;
     assert_eq!(found["node"], json!(null));
 }
 
@@ -130,7 +130,7 @@ fn insert(writer: &Connection, id: usize, micros: i64) {
     writer.execute(sql, (format!("o-{id}"), START_MICROS + micros)).unwrap();
 }
 
-/// Walks the whole list in pages of `size`, and inserts the next of `later` between two pages.
+/// Reads the whole list in pages of `size`, inserting the next of `later` between two pages.
 async fn walk(
     read_side: &ReadSide,
     writer: &Connection,
@@ -155,7 +155,11 @@ async fn walk(
         );
         let found = data(read_side, &of_user, json!({"size": size, "cursor": cursor})).await;
         let rows = ids(&found["orders"]);
-        assert_eq!(ids(&found["order"]["user"]["orders"]), rows, "a user who has all orders sees the same");
+        assert_eq!(
+            ids(&found["order"]["user"]["orders"]),
+            rows,
+            "the user has all orders, so the pages are the same"
+        );
         assert!(rows.len() <= size);
         if backward {
             seen.splice(0..0, rows)
@@ -177,8 +181,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_walk_sees_each_row_once_whatever_arrives_meanwhile(
-        // Few times, so that many rows share one.
+    fn a_walk_returns_each_row_once_while_rows_are_inserted(
+        // Few distinct times, so that many rows have the same.
         times in prop::collection::vec(0_i64..6, 1..25),
         later in prop::collection::vec(-1_i64..7, 0..10),
         size in 1_usize..8,
@@ -203,11 +207,11 @@ proptest! {
             }
             let expected: Vec<_> = expected.into_iter().map(|(_, id)| id).collect();
             let from_the_start: Vec<_> = seen.iter().filter(|id| id.len() < 6).cloned().collect();
-            assert_eq!(from_the_start, expected, "those that were there, each once, in their order");
+            assert_eq!(from_the_start, expected, "the initial rows, each once, in order");
             let mut distinct = seen.clone();
             distinct.sort();
             distinct.dedup();
-            assert_eq!(distinct.len(), seen.len(), "of those that came later, none twice");
+            assert_eq!(distinct.len(), seen.len(), "no inserted row twice");
         });
     }
 }

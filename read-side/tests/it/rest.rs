@@ -1,4 +1,4 @@
-//! The REST routes: what they show, and what they say to requests that are wrong.
+//! The REST routes: answers, invalid requests, conditional requests.
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
@@ -97,17 +97,17 @@ async fn stock_is_an_integer_of_64_bits() {
 }
 
 #[tokio::test]
-async fn requests_that_are_wrong_are_told_why() {
+async fn invalid_requests_are_explained() {
     let read_side = ReadSide::seeded();
     let long = format!("/users/{}", "x".repeat(65));
     let rule = "[A-Za-z0-9._:@-]{1,64}";
     for (path, status, words) in [
-        ("/users/nobody", 404, &["nobody"][..]),
+        ("/users/unknown", 404, &[r#"user \"unknown\" not found"#][..]),
         ("/users/CUSTOMER-2", 404, &["CUSTOMER-2"]),
         ("/orders/invoice-88", 404, &["invoice-88"]),
         ("/inventory/nothing", 404, &["nothing"]),
-        ("/users/", 404, &["no such route"]),
-        ("/nowhere", 404, &["no such route"]),
+        ("/users/", 404, &["route not found"]),
+        ("/nowhere", 404, &["route not found"]),
         (&long, 422, &[rule, "65 characters"]),
         ("/users/a%20b", 422, &[rule, "' '"]),
         ("/orders/a%27--", 422, &[rule]),
@@ -128,7 +128,7 @@ async fn requests_that_are_wrong_are_told_why() {
 }
 
 #[tokio::test]
-async fn a_route_knows_its_methods() {
+async fn a_wrong_method_is_answered_with_allow() {
     let read_side = ReadSide::seeded();
     for (method, path) in [
         (Method::POST, "/users/customer-2"),
@@ -143,7 +143,7 @@ async fn a_route_knows_its_methods() {
 }
 
 #[tokio::test]
-async fn what_every_service_has_is_there() {
+async fn the_routes_of_every_service_exist() {
     let read_side = ReadSide::seeded();
     assert_eq!(read_side.get("/ready").await.json(), json!({"status": "ready"}));
     assert_eq!(read_side.get("/health").await.status, StatusCode::OK);
@@ -158,7 +158,7 @@ async fn what_every_service_has_is_there() {
     assert!(metrics.contains(r#"route="/users/{id}""#), "{metrics}");
 }
 
-/// Fetches a list page by page, by the links of its header `Link` with that relation; gives the ids of each page.
+/// Reads a list by its header `Link` with this relation; returns the ids of each page.
 async fn walk(read_side: &ReadSide, first: &str, relation: &str, list: &str, id: &str) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     let mut path = Some(first.to_owned());
@@ -171,7 +171,7 @@ async fn walk(read_side: &ReadSide, first: &str, relation: &str, list: &str, id:
         let links = answer.header(header::LINK).to_owned();
         let link = links.split(", ").find(|link| link.ends_with(&format!("rel=\"{relation}\"")));
         path = link.map(|link| link[1..link.find('>').unwrap()].to_owned());
-        assert!(pages.len() < 100, "a walk has an end");
+        assert!(pages.len() < 100, "the list ends");
     }
     pages
 }
@@ -189,7 +189,7 @@ async fn lists_are_walked_forward_and_back() {
         let pages = walk(&read_side, &format!("{path}?limit=2"), "next", list, id).await;
         assert_eq!(pages.concat(), whole, "{path}");
         assert!(pages.iter().all(|page| (1..=2).contains(&page.len())), "{path}: {pages:?}");
-        // From the last page back to the first.
+        // From the last page to the first.
         let mut last = format!("{path}?limit=2");
         for _ in 1..pages.len() {
             last = format!(
@@ -219,7 +219,7 @@ async fn links_keep_the_other_parameters() {
 }
 
 #[tokio::test]
-async fn orders_are_chosen_by_time() {
+async fn orders_are_filtered_by_time() {
     let read_side = ReadSide::seeded();
     let all = read_side.get("/orders?limit=100").await.json();
     let newest = all["orders"][0]["placedAt"].as_str().unwrap();
@@ -232,7 +232,7 @@ async fn orders_are_chosen_by_time() {
 }
 
 #[tokio::test]
-async fn lists_that_are_asked_for_wrongly_say_so() {
+async fn invalid_list_parameters_are_rejected() {
     let read_side = ReadSide::seeded();
     let cursor = read_side.get("/users?limit=1").await.json()["next"].as_str().unwrap().to_owned();
     for (path, word) in [
@@ -252,13 +252,13 @@ async fn lists_that_are_asked_for_wrongly_say_so() {
         println!("{path}");
         read_side.get(&path).await.assert_problem(422, &[word]);
     }
-    read_side.get("/users/nobody/orders").await.assert_problem(404, &["nobody"]);
+    read_side.get("/users/unknown/orders").await.assert_problem(404, &["unknown"]);
 }
 
 #[tokio::test]
-async fn what_a_client_has_already_is_not_sent_again() {
+async fn an_unchanged_answer_is_304() {
     let read_side = ReadSide::seeded();
-    let ask = async |method: Method, path: &str, known: &str| {
+    let get = async |method: Method, path: &str, known: &str| {
         let request = Request::builder().method(method).uri(path).header(header::IF_NONE_MATCH, known);
         read_side.send(request.body(Body::empty()).unwrap()).await
     };
@@ -267,17 +267,17 @@ async fn what_a_client_has_already_is_not_sent_again() {
         let tag = first.header(header::ETAG).to_owned();
         assert!(tag.starts_with("W/\""), "{tag}");
         for known in [&*tag, "*", &format!("\"a\", {tag}"), tag.trim_start_matches("W/")] {
-            let again = ask(Method::GET, path, known).await;
+            let again = get(Method::GET, path, known).await;
             assert_eq!((again.status.as_u16(), again.text()), (304, ""), "{path} {known}");
             assert_eq!(again.header(header::ETAG), tag);
         }
-        assert_eq!(ask(Method::GET, path, "W/\"0\"").await.status, StatusCode::OK);
-        assert_eq!(ask(Method::HEAD, path, &tag).await.status, StatusCode::NOT_MODIFIED);
+        assert_eq!(get(Method::GET, path, "W/\"0\"").await.status, StatusCode::OK);
+        assert_eq!(get(Method::HEAD, path, &tag).await.status, StatusCode::NOT_MODIFIED);
     }
     let before = read_side.get("/inventory/track-2").await.header(header::ETAG).to_owned();
     drop(database(&read_side.path(), "UPDATE inventory SET quantity = quantity + 1 WHERE sku = 'track-2'"));
-    assert_eq!(ask(Method::GET, "/inventory/track-2", &before).await.status, StatusCode::OK);
-    read_side.get("/users/nobody").await.assert_problem(404, &["nobody"]);
+    assert_eq!(get(Method::GET, "/inventory/track-2", &before).await.status, StatusCode::OK);
+    read_side.get("/users/unknown").await.assert_problem(404, &["unknown"]);
 }
 
 #[tokio::test]

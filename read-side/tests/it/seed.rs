@@ -1,13 +1,14 @@
-//! A router over seeded tables in a temporary directory, and what a client needs to talk to it.
+//! A router over seeded tables in a temporary directory, and a client of it.
 
 use std::path::{Path, PathBuf};
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::Response;
+use axum::{Extension, Router};
 use millrace_mssql::ReadModelUrl;
 use millrace_platform::change_feed::ChangeFeed;
+use millrace_platform::http::ShutdownToken;
 use millrace_platform::metrics::{HttpMetrics, MetricsRegistry, StoreMetrics};
 use millrace_platform::sqlite::{READ_MODEL_SCHEMA, Synchronous, migrate, open_writer};
 use millrace_read_side::config::GraphqlConfig;
@@ -15,25 +16,22 @@ use millrace_read_side::{ReadConfig, ReadModel};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-/// The read side over its own tables.
 pub(crate) struct ReadSide {
     router: Router,
     pub(crate) registry: MetricsRegistry,
-    /// Time in the store, by operation.
+    /// Durations of the store, by operation.
     pub(crate) store: StoreMetrics,
-    /// Tells the subscriptions what changes.
     pub(crate) feed: ChangeFeed,
     directory: TempDir,
 }
 
-/// What came back.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-/// Makes a migrated database with these rows and gives its connection.
+/// Creates or opens a migrated database, inserts rows and returns the connection.
 pub(crate) fn database(path: &Path, rows: &str) -> rusqlite::Connection {
     let mut writer = open_writer(path, Synchronous::Normal, 1 << 20, 1000).unwrap();
     migrate(&mut writer, READ_MODEL_SCHEMA).unwrap();
@@ -44,16 +42,15 @@ pub(crate) fn database(path: &Path, rows: &str) -> rusqlite::Connection {
 
 impl ReadSide {
     pub(crate) fn seeded() -> Self {
-        Self::reading(&ReadConfig::default())
+        Self::with_config(&ReadConfig::default())
     }
 
-    /// With other settings of GraphQL than those that nobody has set.
-    pub(crate) fn with(graphql: GraphqlConfig) -> Self {
-        Self::reading(&ReadConfig { graphql, ..ReadConfig::default() })
+    /// With settings of GraphQL.
+    pub(crate) fn with_graphql(graphql: GraphqlConfig) -> Self {
+        Self::with_config(&ReadConfig { graphql, ..ReadConfig::default() })
     }
 
-    /// With other settings than those that nobody has set.
-    pub(crate) fn reading(config: &ReadConfig) -> Self {
+    pub(crate) fn with_config(config: &ReadConfig) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("read-model.db");
         drop(database(&path, include_str!("seed.sql")));
@@ -63,7 +60,7 @@ impl ReadSide {
         Self::over(read_model, config, (registry, store), directory)
     }
 
-    /// Over tables that are elsewhere; the directory is this read side's own.
+    /// Over another store. The directory is deleted with the read side.
     pub(crate) fn over(
         read_model: ReadModel,
         config: &ReadConfig,
@@ -87,7 +84,7 @@ impl ReadSide {
         }
     }
 
-    /// Serves on a port of its own until the test is over, and says where: host and port.
+    /// Serves on a free TCP port until the test ends; returns host and port.
     pub(crate) async fn serve(&self) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -95,11 +92,20 @@ impl ReadSide {
         address
     }
 
+    /// Like [`ReadSide::serve`], with requests that know the end of the process.
+    pub(crate) async fn serve_until(&self, shutdown: ShutdownToken) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let router = self.router.clone().layer(Extension(shutdown));
+        tokio::spawn(axum::serve(listener, router).into_future());
+        address
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("read-model.db")
     }
 
-    /// The answer before its body has come.
+    /// The answer before its body is read.
     pub(crate) async fn open(&self, request: Request<Body>) -> Response {
         self.router.clone().oneshot(request).await.unwrap()
     }
@@ -118,7 +124,7 @@ impl ReadSide {
         self.send(Request::get(path).body(Body::empty()).unwrap()).await
     }
 
-    /// A GraphQL request by POST, answered as `application/graphql-response+json`.
+    /// Sends a GraphQL request that accepts `application/graphql-response+json`.
     pub(crate) async fn post(&self, body: impl Into<Body>) -> Answer {
         let request = Request::post("/graphql")
             .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
@@ -146,7 +152,7 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Checks that this is a problem of that status whose text contains all of `words`.
+    /// Checks that this is a problem with the status, and that its text contains all of `words`.
     pub(crate) fn assert_problem(&self, status: u16, words: &[&str]) {
         assert_eq!(self.status.as_u16(), status, "{}", self.text());
         assert_eq!(self.header(header::CONTENT_TYPE), "application/problem+json");

@@ -1,4 +1,4 @@
-//! GraphQL over HTTP by the text of its specification: content types, methods, statuses, the page for browsers.
+//! GraphQL over HTTP by its specification: content types, methods, statuses, the editor.
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
@@ -17,7 +17,7 @@ async fn post(read_side: &ReadSide, content_type: &str, accept: &str, body: impl
 }
 
 #[tokio::test]
-async fn the_answer_is_written_as_the_client_accepts_it() {
+async fn the_header_accept_selects_the_format() {
     let read_side = ReadSide::seeded();
     let unparsable = r#"{"query":"{ user(id: "}"#;
     let unknown_field = r#"{"query":"{ user(id: \"customer-2\") { shoeSize } }"}"#;
@@ -65,7 +65,7 @@ async fn the_answer_is_written_as_the_client_accepts_it() {
 }
 
 #[tokio::test]
-async fn names_of_any_script_come_back_as_they_are() {
+async fn names_of_any_script_are_returned_unchanged() {
     let read_side = ReadSide::seeded();
     let answer = post(&read_side, "application/json", "application/json", QUERY).await;
     assert_eq!(answer.text(), r#"{"data":{"user":{"name":"山田 🌸 \"Yuki\""}}}"#);
@@ -142,17 +142,17 @@ async fn a_get_only_reads() {
     let read_side = ReadSide::seeded();
     for query in ["mutation%7Ba%7D", "subscription%7Ba%7D"] {
         let answer = read_side.get(&format!("/graphql?query={query}")).await;
-        answer.assert_problem(405, &["GET only reads"]);
+        answer.assert_problem(405, &["GET executes queries only"]);
         assert_eq!(answer.header(header::ALLOW), "POST");
     }
-    // Which operation is meant decides, not what else the document holds.
+    // The selected operation decides, not the others in the document.
     let both = "query+Q%7B__typename%7Dmutation+M%7Ba%7D";
     let answer = read_side.get(&format!("/graphql?query={both}&operationName=M")).await;
     answer.assert_problem(405, &[]);
 }
 
 #[tokio::test]
-async fn other_methods_are_told_which_there_are() {
+async fn other_methods_are_answered_with_allow() {
     let read_side = ReadSide::seeded();
     for method in [Method::PUT, Method::DELETE, Method::PATCH] {
         let request = Request::builder().method(method).uri("/graphql").body(Body::empty());
@@ -164,7 +164,7 @@ async fn other_methods_are_told_which_there_are() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_written_is_not_executed() {
+async fn a_request_without_an_acceptable_format_is_not_executed() {
     let read_side = ReadSide::seeded();
     let query = r#"{"query":"{ user(id: \"customer-2\") { name } }"}"#;
     for accept in ["image/png", "text/html", "application/json; charset=utf-16", "application/json;q=0"] {
@@ -176,7 +176,7 @@ async fn what_cannot_be_written_is_not_executed() {
 }
 
 #[tokio::test]
-async fn null_is_the_same_as_nothing() {
+async fn null_is_the_same_as_absent() {
     let read_side = ReadSide::seeded();
     let body =
         r#"{"query":"{ __typename }","operationName":null,"variables":null,"extensions":null,"other":1}"#;
@@ -190,14 +190,15 @@ async fn null_is_the_same_as_nothing() {
 }
 
 #[tokio::test]
-async fn without_an_editor_a_browser_gets_a_problem() {
-    let read_side = ReadSide::with(GraphqlConfig { graphql_editor: Switch::Off, ..GraphqlConfig::default() });
+async fn without_the_editor_a_browser_gets_a_problem() {
+    let read_side =
+        ReadSide::with_graphql(GraphqlConfig { graphql_editor: Switch::Off, ..GraphqlConfig::default() });
     let request = Request::get("/graphql").header(header::ACCEPT, "text/html,*/*;q=0.8").body(Body::empty());
     read_side.send(request.unwrap()).await.assert_problem(400, &["query is missing"]);
 }
 
 #[tokio::test]
-async fn a_browser_gets_an_editor_that_needs_nothing_from_the_net() {
+async fn the_editor_loads_nothing_from_other_hosts() {
     let read_side = ReadSide::seeded();
     let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
     let request = Request::get("/graphql").header(header::ACCEPT, accept).body(Body::empty());

@@ -1,4 +1,4 @@
-//! A client of graphql-transport-ws, and waiting for what a server counts.
+//! A client of graphql-transport-ws, and waiting for a metric.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-/// A machine under load may be slow.
+/// For machines under load.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A client of graphql-transport-ws.
 pub(crate) struct Client(pub(crate) WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Client {
@@ -28,31 +27,31 @@ impl Client {
         tokio_tungstenite::connect_async(request).await.map(|(socket, _)| Self(socket))
     }
 
-    /// Connected, but not introduced.
-    pub(crate) async fn silent(address: &str) -> Self {
+    /// Without connection_init.
+    pub(crate) async fn connected(address: &str) -> Self {
         Self::connect(address, "graphql-transport-ws", None).await.unwrap()
     }
 
-    pub(crate) async fn introduced(address: &str) -> Self {
-        let mut client = Self::silent(address).await;
-        client.say(&json!({"type": "connection_init", "payload": {}})).await;
-        assert_eq!(client.hear().await, json!({"type": "connection_ack"}));
+    pub(crate) async fn acknowledged(address: &str) -> Self {
+        let mut client = Self::connected(address).await;
+        client.send_json(&json!({"type": "connection_init", "payload": {}})).await;
+        assert_eq!(client.receive().await, json!({"type": "connection_ack"}));
         client
     }
 
-    pub(crate) async fn say(&mut self, message: &Value) {
+    pub(crate) async fn send_json(&mut self, message: &Value) {
         self.0.send(Message::text(message.to_string())).await.unwrap();
     }
 
     pub(crate) async fn subscribe(&mut self, id: &str, query: &str) {
-        self.say(&json!({"type": "subscribe", "id": id, "payload": {"query": query}})).await;
+        self.send_json(&json!({"type": "subscribe", "id": id, "payload": {"query": query}})).await;
     }
 
-    /// The next message that is no ping of the transport.
-    pub(crate) async fn hear(&mut self) -> Value {
+    /// The next text message.
+    pub(crate) async fn receive(&mut self) -> Value {
         loop {
-            let heard = tokio::time::timeout(DEADLINE, self.0.next()).await.unwrap();
-            match heard.unwrap().unwrap() {
+            let received = tokio::time::timeout(DEADLINE, self.0.next()).await.unwrap();
+            match received.unwrap().unwrap() {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),
                 Message::Ping(_) | Message::Pong(_) => {}
                 other => panic!("{other:?}"),
@@ -60,11 +59,11 @@ impl Client {
         }
     }
 
-    /// The code that the socket is closed with.
+    /// The code of the Close frame.
     pub(crate) async fn closed(&mut self) -> u16 {
         loop {
-            let heard = tokio::time::timeout(DEADLINE, self.0.next()).await.unwrap();
-            match heard.unwrap().unwrap() {
+            let received = tokio::time::timeout(DEADLINE, self.0.next()).await.unwrap();
+            match received.unwrap().unwrap() {
                 Message::Close(Some(frame)) => return frame.code.into(),
                 Message::Close(None) => return 0,
                 _ => {}

@@ -1,7 +1,8 @@
 //! Parses ADO.NET connection strings, by the grammar in Microsoft's documentation.
 //!
-//! The form is `keyword=value;keyword=value`. A value in single or double quotes ends at the same quote; a doubled quote
-//! inside it is one quote. Braces work like quotes, as in ODBC. Other values end at the next semicolon and are trimmed.
+//! The form is `keyword=value;keyword=value`. A value in single or double quotes ends at the same quote; a doubled
+//! quote inside it is one quote. Braces work like quotes, as in ODBC. Other values end at the next semicolon and are
+//! trimmed.
 //!
 //! tiberius has a parser too, but it keeps doubled quotes and refuses characters outside ASCII, and a password can
 //! contain either.

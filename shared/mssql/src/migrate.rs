@@ -37,8 +37,8 @@ pub struct Migration {
     pub snapshot: bool,
 }
 
-/// Brings the database to the newest schema. Creates it if it is missing and the login may create it. Two processes may do
-/// this at the same time.
+/// Brings the database to the newest schema. Creates it if it is missing and the login may create it. Two processes may
+/// do this at the same time.
 ///
 /// # Errors
 /// [`MssqlError`]; [`MssqlError::Schema`] for a newer schema.
@@ -101,13 +101,13 @@ async fn open_created(url: &MssqlUrl) -> Result<Connection, MssqlError> {
 }
 
 async fn check_openjson(connection: &mut Connection, url: &MssqlUrl) -> Result<(), MssqlError> {
-    // A database that was restored from an older server keeps its compatibility level. There OPENJSON fails as an invalid
-    // object name, which does not help a user.
+    // A database that was restored from an older server keeps its compatibility level. There OPENJSON fails with a
+    // syntax error, whose message does not help a user.
     let one = Param::Text("[1]".to_owned());
     match connection.run(sql!("mssql/schema/openjson.sql"), vec![one], TIMEOUT).await {
         Err(error) if error.class() == ErrorClass::Fatal => Err(MssqlError::Unsupported(format!(
-            "{} does not support OPENJSON; it needs SQL Server 2016 or newer and a compatibility level of at least 130: \
-             use ALTER DATABASE … SET COMPATIBILITY_LEVEL ({error})",
+            "{} does not support OPENJSON; it needs SQL Server 2016 or newer and a compatibility level of at least 130 \
+             (see ALTER DATABASE … SET COMPATIBILITY_LEVEL): {error}",
             url.name()
         ))),
         result => result.map(drop),

@@ -30,8 +30,8 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// A pool of at most `size` connections. It connects with the first call; see [`Pool::probe`]. Must be called within
-    /// a runtime.
+    /// A pool of at most `size` connections. It connects with the first call; see [`Pool::probe`]. Must be called
+    /// within a runtime.
     pub fn new(url: &MssqlUrl, size: u32) -> Self {
         let manager = Connections::new(url);
         let failures = manager.failures();
@@ -70,8 +70,8 @@ impl Pool {
         }
     }
 
-    /// Runs a batch that only reads. It is retried once when the connection was broken, for example while it was idle, or
-    /// when it conflicted with another transaction.
+    /// Runs a batch that only reads. It is retried once when the connection was broken, for example while it was idle,
+    /// or when it conflicted with another transaction.
     ///
     /// # Errors
     /// As [`Pool::query`].
@@ -86,8 +86,8 @@ impl Pool {
 
     /// A connection of the pool.
     async fn connection(&self) -> Result<bb8::PooledConnection<'_, Connections>, MssqlError> {
-        // bb8 waits for its time-out even if every attempt to connect fails. Without any connection, return the error of
-        // the first attempt instead.
+        // bb8 waits for its time-out even if every attempt to connect fails. Without any connection, return the error
+        // of the first attempt instead.
         let mut failures = self.failures.subscribe();
         let mut waiting = std::pin::pin!(self.connections.get());
         loop {

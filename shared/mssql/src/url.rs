@@ -58,7 +58,8 @@ const EXPECTED: &str =
     "expected mssql://user:password@host:port/database, or Server=host,port;Database=…;User Id=…;Password=…";
 
 impl MssqlUrl {
-    /// Parses `mssql://user:password@host:port/database?encrypt=…&trust-server-certificate=…&ca=FILE&connect-timeout=10s&
+    /// Parses
+    /// `mssql://user:password@host:port/database?encrypt=…&trust-server-certificate=…&ca=FILE&connect-timeout=10s&
     /// command-timeout=30s&max-pool-size=16`. User and password are percent-encoded.
     ///
     /// # Errors

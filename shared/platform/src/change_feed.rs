@@ -13,7 +13,8 @@ use redis::aio::{MultiplexedConnection, PubSub};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::metrics::MetricsRegistry;
-use crate::redis::{ANSWER_MAX, RedisFailure, RedisUrl, bounded};
+use crate::redis::{RESPONSE_TIMEOUT, RedisFailure, RedisUrl, with_timeout};
+use crate::telemetry::chain;
 
 /// The channel of Redis pub/sub.
 pub const CHANNEL: &str = "millrace.changes";
@@ -163,9 +164,9 @@ async fn publish_all(url: RedisUrl, mut queue: mpsc::Receiver<String>, metrics: 
                 metrics.published.inc();
             }
             Err(error) => {
-                // One message per outage, not per attempt.
+                // One log message for each outage, not for each attempt.
                 if !unavailable {
-                    tracing::warn!(target: "millrace::platform", redis = %url, "failed to publish changes: {}", crate::telemetry::chain(&error));
+                    tracing::warn!(target: "millrace::platform", redis = %url, "failed to publish changes: {}", chain(&error));
                 }
                 unavailable = true;
                 connection = None;
@@ -185,7 +186,8 @@ async fn publish(
         Some(connection) => connection,
         None => connection.insert(url.connect().await?),
     };
-    bounded(ANSWER_MAX, redis::cmd("PUBLISH").arg(CHANNEL).arg(message).exec_async(connection)).await
+    with_timeout(RESPONSE_TIMEOUT, redis::cmd("PUBLISH").arg(CHANNEL).arg(message).exec_async(connection))
+        .await
 }
 
 /// Forwards the messages of Redis to the subscribers; reconnects for ever.
@@ -195,15 +197,15 @@ async fn receive_all(url: RedisUrl, messages: broadcast::Sender<FeedMessage>) {
         let error = match url.subscribe(CHANNEL).await {
             Ok(connection) => {
                 unavailable = false;
-                // Messages that were published before the connection are lost. This comes after the subscription, so
-                // that no change is between the two.
+                // Messages from before the subscription are lost. This message is sent after it, so that no change can
+                // be in between.
                 let _no_subscriber = messages.send(FeedMessage::Missed);
                 receive(connection, &messages).await
             }
             Err(error) => error,
         };
         if !unavailable {
-            tracing::warn!(target: "millrace::platform", redis = %url, "failed to receive changes: {}", crate::telemetry::chain(&error));
+            tracing::warn!(target: "millrace::platform", redis = %url, "failed to receive changes: {}", chain(&error));
         }
         unavailable = true;
         tokio::time::sleep(RETRY_DELAY).await;
@@ -224,7 +226,7 @@ async fn receive(connection: PubSub, subscribers: &broadcast::Sender<FeedMessage
             }
             Ok(None) => return RedisFailure::Timeout(Duration::ZERO),
             Err(_) => {
-                if let Err(error) = bounded(ANSWER_MAX, commands.ping::<redis::Value>()).await {
+                if let Err(error) = with_timeout(RESPONSE_TIMEOUT, commands.ping::<redis::Value>()).await {
                     return error;
                 }
             }

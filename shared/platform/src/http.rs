@@ -90,7 +90,8 @@ pub fn readiness(reasons: &[String]) -> Response {
     Problem::unavailable(reasons.join("; ")).into_response()
 }
 
-/// How long `/ready` waits for a dependency. Shorter than the time-out of a usual probe, so that the probe gets a reason.
+/// How long `/ready` waits for a dependency. Shorter than the time-out of a usual probe, so that the probe gets a
+/// reason.
 const READY_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// The response of `/ready` for a port that depends on one part. `check` returns why the part is not ready.

@@ -1,8 +1,8 @@
 //! Prometheus metrics: the registry of a process, and the metrics that several roles share.
 //!
 //! Each crate registers its own metrics on the registry that it is given, so a process exports the series of its roles
-//! and no others. Canonical names begin with `millrace_`. [`MetricsRegistry::older_name`] exports a metric a second time
-//! under the name that an older system used, for existing dashboards.
+//! and no others. Canonical names begin with `millrace_`. [`MetricsRegistry::older_name`] exports a metric a second
+//! time under the name that an older system used, for existing dashboards.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -15,10 +15,10 @@ use crate::settings::InvalidSetting;
 /// Time-out for a connection, including its handshakes.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// Time-out for the response to a command.
-pub const ANSWER_MAX: Duration = Duration::from_secs(3);
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The setting `REDIS_URL`: `redis://user:password@host:port/db`, or `rediss://…` for TLS. `Display` and `Debug` show the
-/// address only.
+/// The setting `REDIS_URL`: `redis://user:password@host:port/db`, or `rediss://…` for TLS. `Display` and `Debug` show
+/// the address only.
 #[derive(Clone)]
 pub struct RedisUrl(ConnectionInfo);
 
@@ -69,16 +69,16 @@ pub enum RedisFailure {
 }
 
 impl RedisUrl {
-    /// A connection whose commands time out after [`ANSWER_MAX`].
+    /// A connection whose commands time out after [`RESPONSE_TIMEOUT`].
     ///
     /// # Errors
     /// [`RedisFailure`], within three seconds.
     pub async fn connect(&self) -> Result<MultiplexedConnection, RedisFailure> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_MAX))
-            .set_response_timeout(Some(ANSWER_MAX));
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
         let client = Client::open(self.0.clone())?;
-        bounded(CONNECT_MAX, client.get_multiplexed_async_connection_with_config(&config)).await
+        with_timeout(CONNECT_MAX, client.get_multiplexed_async_connection_with_config(&config)).await
     }
 
     /// A connection that receives the messages of a channel.
@@ -87,8 +87,8 @@ impl RedisUrl {
     /// [`RedisFailure`], within six seconds.
     pub async fn subscribe(&self, channel: &str) -> Result<PubSub, RedisFailure> {
         let client = Client::open(self.0.clone())?;
-        let mut connection = bounded(CONNECT_MAX, client.get_async_pubsub()).await?;
-        bounded(ANSWER_MAX, connection.subscribe(channel)).await?;
+        let mut connection = with_timeout(CONNECT_MAX, client.get_async_pubsub()).await?;
+        with_timeout(RESPONSE_TIMEOUT, connection.subscribe(channel)).await?;
         Ok(connection)
     }
 }
@@ -97,7 +97,7 @@ impl RedisUrl {
 ///
 /// # Errors
 /// [`RedisFailure`].
-pub async fn bounded<T>(
+pub async fn with_timeout<T>(
     timeout: Duration,
     operation: impl Future<Output = Result<T, RedisError>>,
 ) -> Result<T, RedisFailure> {

@@ -5,8 +5,8 @@ pub(super) fn utf16(bytes: &[u8]) -> String {
     String::from_utf16(&units).unwrap()
 }
 
-/// Takes values from the front of a message. A message that ends too early is a bug of the driver or of the peer, so the
-/// methods panic.
+/// Takes values from the front of a message. A message that ends too early is a bug of the driver or of the peer, so
+/// the methods panic.
 pub(super) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {

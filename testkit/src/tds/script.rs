@@ -61,8 +61,8 @@ impl fmt::Debug for Login {
     }
 }
 
-/// A part of a response. A response is a list of parts, which are sent in this order. It is complete after the last part,
-/// except after [`Reply::Stall`] or [`Reply::Close`]. An empty list is a batch without a result.
+/// A part of a response. A response is a list of parts, which are sent in this order. It is complete after the last
+/// part, except after [`Reply::Stall`] or [`Reply::Close`]. An empty list is a batch without a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// A result set; see [`Reply::rows`]. It is complete when another part follows. An error, a stall and a close
@@ -93,8 +93,8 @@ pub enum Reply {
     Rollback,
     /// Sends the parts so far, then waits.
     Delay(Duration),
-    /// Sends the parts so far, then nothing until the client cancels or disconnects. Must be the last part. tiberius never
-    /// cancels: the next call on an abandoned connection waits for this response for ever.
+    /// Sends the parts so far, then nothing until the client cancels or disconnects. Must be the last part. tiberius
+    /// never cancels: the next call on an abandoned connection waits for this response for ever.
     Stall,
     /// Sends the parts so far and an incomplete packet, then closes the connection. Must be the last part.
     Close,

@@ -71,7 +71,7 @@ impl Connection {
         if encryption == Encryption::Login {
             self.wire = Wire::Plain(socket.try_clone()?);
         }
-        lock(&shared.record).logins += 1;
+        lock(&shared.history).logins += 1;
         let replies = (lock(&shared.logins))(&login);
         let is_refused = replies.iter().any(|reply| matches!(reply, Reply::Error { .. }));
         if is_refused {
@@ -106,20 +106,21 @@ impl Connection {
             RPC => request::rpc(&message.body),
             other => panic!("the TDS peer does not support messages of type {other}"),
         };
-        // Locked before the request gets its number, so that the script sees the requests in the order of their numbers.
+        // Locked before the request gets its number, so that the script sees the requests in the order of their
+        // numbers.
         let mut script = lock(&shared.script);
         let request = {
-            let mut record = lock(&shared.record);
-            record.requested += 1;
+            let mut history = lock(&shared.history);
+            history.requested += 1;
             let request = Request {
-                number: record.requested,
+                number: history.requested,
                 connection: self.connection,
                 sql,
                 params,
                 in_transaction: self.transaction.is_some(),
             };
             if shared.keep_requests {
-                record.requests.push(request.clone());
+                history.requests.push(request.clone());
             }
             request
         };

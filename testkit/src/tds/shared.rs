@@ -17,14 +17,14 @@ pub(super) struct Shared {
     pub(super) certificate: Certificate,
     pub(super) tls: bool,
     pub(super) keep_requests: bool,
-    pub(super) record: Mutex<Record>,
+    pub(super) history: Mutex<History>,
     pub(super) sessions: Mutex<Vec<Session>>,
     pub(super) stopping: AtomicBool,
 }
 
 /// The requests and logins so far.
 #[derive(Default)]
-pub(super) struct Record {
+pub(super) struct History {
     pub(super) requests: Vec<Request>,
     pub(super) requested: usize,
     pub(super) connections: usize,

@@ -1,9 +1,9 @@
 //! The event log on Apache Kafka, through librdkafka.
 //!
-//! The adapter is stricter than librdkafka's defaults. An append is complete when all in-sync replicas have acknowledged
-//! it. A partition starts at the offset that the caller gives, not at Kafka's committed offset, which is for Kafka's
-//! tools only. A position that the log does not have is an error, never a jump. Unavailable brokers do not end the
-//! process: librdkafka reconnects.
+//! The adapter is stricter than librdkafka's defaults. An append is complete when all in-sync replicas have
+//! acknowledged it. A partition starts at the offset that the caller gives, not at Kafka's committed offset, which is
+//! for Kafka's tools only. A position that the log does not have is an error, never a jump. Unavailable brokers do not
+//! end the process: librdkafka reconnects.
 
 mod client;
 mod consumer;

@@ -1,5 +1,5 @@
-// What an application on Relay would ask: pages of connections, refetched by their node, and a subscription. Only
-// compiled, never run.
+// The operations of a Relay application: pages of connections, refetched by node, and a subscription. They are compiled
+// only.
 import { graphql } from 'relay-runtime';
 
 graphql`

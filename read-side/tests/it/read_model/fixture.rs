@@ -1,4 +1,4 @@
-//! A read model of its own on either store, and rows put into it as the projector would leave them.
+//! A read model on either store, and rows as the projector writes them.
 
 use millrace_domain::event::OrderItem;
 use millrace_domain::{Amount, Timestamp};
@@ -12,7 +12,6 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// Where the tables are.
 enum Tables {
     Sqlite { writer: Box<Connection>, runtime: Runtime, _dir: TempDir },
     Mssql(Box<Database>),
@@ -23,7 +22,7 @@ pub(crate) struct Store {
     pub(crate) read_model: ReadModel,
 }
 
-/// Microseconds since 1970 as a time.
+/// From microseconds since 1970.
 pub(crate) fn time(micros: i64) -> Timestamp {
     Timestamp::from_micros(micros).unwrap()
 }
@@ -40,7 +39,7 @@ impl Store {
         Self { tables: Tables::Sqlite { writer: Box::new(writer), runtime, _dir: dir }, read_model }
     }
 
-    /// On a live SQL Server, when one is named.
+    /// `None` without `MSSQL_TEST_URL`.
     pub(crate) fn mssql() -> Option<Self> {
         let database = Database::create()?;
         let entered = database.runtime().enter();
@@ -51,11 +50,10 @@ impl Store {
         Some(Self { tables: Tables::Mssql(Box::new(database)), read_model })
     }
 
-    /// Waits for a question to the read model.
-    pub(crate) fn ask<T>(&self, question: impl Future<Output = T>) -> T {
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         match &self.tables {
-            Tables::Sqlite { runtime, .. } => runtime.block_on(question),
-            Tables::Mssql(database) => database.runtime().block_on(question),
+            Tables::Sqlite { runtime, .. } => runtime.block_on(future),
+            Tables::Mssql(database) => database.runtime().block_on(future),
         }
     }
 
@@ -99,7 +97,7 @@ impl Store {
         self.insert("users (user_id, email, name, occurred_at, event_id)", &values);
     }
 
-    /// An order in euros without lines.
+    /// An order in EUR without items.
     pub(crate) fn order(&self, id: &str, user: &str, status: &str, placed_at: i64) {
         self.order_of(id, user, status, placed_at, 10_000, &[]);
     }
@@ -134,7 +132,7 @@ impl Store {
         }
     }
 
-    /// A payment in euros: pending without an id, or ended with one.
+    /// A payment in EUR: pending without an id, or settled or failed with one.
     pub(crate) fn payment(&self, order: &str, units: i64, ended: Option<(&str, &str, i64)>) {
         let [order, currency, event] = [order, "EUR", "e"].map(|text| self.text(text));
         let status = self.text(ended.map_or("PENDING", |(status, _, _)| status));

@@ -49,7 +49,8 @@ pub(super) fn decode(text: &str, topic: &str, key: Option<&[u8]>) -> Result<Deco
     Ok(Decoded { envelope, other_keys })
 }
 
-/// UUIDv5 of (topic, key, timestamp, body), each with its length in front so that different tuples never give the same bytes.
+/// UUIDv5 of (topic, key, timestamp, body), each with its length in front so that different tuples never give the same
+/// bytes.
 fn event_id(topic: &str, key: &[u8], timestamp: &str, body: &str) -> EventId {
     let mut name = Vec::with_capacity(topic.len() + key.len() + timestamp.len() + body.len() + 32);
     for part in [topic.as_bytes(), key, timestamp.as_bytes(), body.as_bytes()] {

@@ -40,18 +40,24 @@ pub(super) async fn handle(
 ) -> Response {
     let request_id = client_id(request.headers(), &REQUEST_ID).unwrap_or_else(|| edge.ids.next());
     let correlation_id = client_id(request.headers(), &CORRELATION_ID);
-    let mut record = RequestRecord::begin(&edge.metrics, &request);
+    let mut observation = RequestObservation::begin(&edge.metrics, &request);
     let result = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let mut response = result.unwrap_or_else(|_| Problem::internal().into_response());
-    if record.method == Method::OPTIONS && response.status() == StatusCode::METHOD_NOT_ALLOWED {
+    if observation.method == Method::OPTIONS && response.status() == StatusCode::METHOD_NOT_ALLOWED {
         // The router adds the header `Allow`, which it has for a route without a handler for OPTIONS.
         response = StatusCode::NO_CONTENT.into_response();
     }
     if response.status().is_server_error() {
+        let status = response.status().as_u16();
         tracing::warn!(
-            target: "millrace::platform", requestId = ?request_id, route = record.route(), status = response.status().as_u16(), "request failed");
+            target: "millrace::platform",
+            requestId = ?request_id,
+            route = observation.route(),
+            status,
+            "request failed"
+        );
     }
-    record.status = Some(response.status());
+    observation.status = Some(response.status());
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id);
     if let Some(id) = correlation_id {
@@ -94,8 +100,8 @@ impl RequestIds {
     }
 }
 
-/// Records a request in the metrics when it is dropped, so that requests of clients that disconnect are counted too.
-struct RequestRecord<'a> {
+/// Observes a request in the metrics when it is dropped, so that requests of clients that disconnect are counted too.
+struct RequestObservation<'a> {
     metrics: &'a HttpMetrics,
     started: Instant,
     method: Method,
@@ -104,7 +110,7 @@ struct RequestRecord<'a> {
     status: Option<StatusCode>,
 }
 
-impl<'a> RequestRecord<'a> {
+impl<'a> RequestObservation<'a> {
     fn begin(metrics: &'a HttpMetrics, request: &Request) -> Self {
         let path = request.extensions().get::<MatchedPath>().cloned();
         Self { metrics, started: Instant::now(), method: request.method().clone(), path, status: None }
@@ -115,7 +121,7 @@ impl<'a> RequestRecord<'a> {
     }
 }
 
-impl Drop for RequestRecord<'_> {
+impl Drop for RequestObservation<'_> {
     fn drop(&mut self) {
         let status = self.status.as_ref().map_or("cancelled", StatusCode::as_str);
         let labels = [self.route(), method_label(&self.method), status];

@@ -118,8 +118,8 @@ impl HttpServer {
     }
 }
 
-/// Request extension for WebSockets and event streams. They have no end of their own, so their handlers must end them when
-/// the token is cancelled.
+/// Request extension for WebSockets and event streams. They have no end of their own, so their handlers must end them
+/// when the token is cancelled.
 #[derive(Debug, Clone)]
 pub struct ShutdownToken(pub CancellationToken);
 
@@ -158,8 +158,8 @@ impl Port {
             self.refuse(stream);
             return;
         };
-        // Responses are written completely, so waiting for more bytes would only delay them. Without it they are slower.
-        let _slower_without = stream.set_nodelay(true);
+        // Responses are written completely, so waiting for more bytes would only delay them. Best effort.
+        let _best_effort = stream.set_nodelay(true);
         tokio::spawn(async move {
             let Some(tls) = &self.tls else {
                 return self.serve(stream, peer, permit).await;
@@ -211,7 +211,7 @@ impl Port {
             .max_headers(HEADERS_MAX);
         let connection = protocol.serve_connection(TokioIo::new(io), service).with_upgrades();
         let mut connection = pin!(connection);
-        // The result is ignored: a connection ends with an error when the client disconnects, is too slow or does not send HTTP.
+        // The result is ignored: an error means that the client disconnected, was too slow, or did not send HTTP.
         tokio::select! {
             biased;
             _ended = connection.as_mut() => return,

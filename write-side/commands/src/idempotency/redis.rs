@@ -1,7 +1,7 @@
 //! Idempotency keys in Redis: all command processes share them, and each expires by itself.
 
 use millrace_domain::Timestamp;
-use millrace_platform::redis::{ANSWER_MAX, RedisUrl, bounded};
+use millrace_platform::redis::{RESPONSE_TIMEOUT, RedisUrl, with_timeout};
 use redis::Script;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::Mutex;
@@ -44,7 +44,7 @@ impl RedisKeys {
 
     async fn invoke(&self, call: &redis::ScriptInvocation<'_>) -> Result<Vec<String>, IdempotencyError> {
         let mut connection = self.connect().await?;
-        let answer = bounded(ANSWER_MAX, call.invoke_async(&mut connection)).await;
+        let answer = with_timeout(RESPONSE_TIMEOUT, call.invoke_async(&mut connection)).await;
         if answer.is_err() {
             *self.connection.lock().await = None;
         }

@@ -12,7 +12,8 @@ use crate::error::LogError;
 const FIXED: &[(&str, &str)] = &[
     // A 202 means that the record is durable.
     ("acks", "all"),
-    // The checkpoint in the read model is authoritative. Offsets that librdkafka stores or resets by itself lose records.
+    // The checkpoint in the read model is authoritative. Offsets that librdkafka stores or resets by itself lose
+    // records.
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("auto.offset.reset", "error"),

@@ -4,7 +4,7 @@
 //! process that may change them. The index makes a repeated push harmless and gives a late letter its place.
 
 use millrace_domain::Timestamp;
-use millrace_platform::redis::{ANSWER_MAX, RedisFailure, RedisUrl, bounded};
+use millrace_platform::redis::{RESPONSE_TIMEOUT, RedisFailure, RedisUrl, with_timeout};
 use redis::Script;
 use redis::aio::MultiplexedConnection;
 use uuid::Uuid;
@@ -109,7 +109,7 @@ impl RedisList {
             Some(connection) => connection,
             connection => connection.insert(self.url.connect().await?),
         };
-        let answer: redis::Value = bounded(ANSWER_MAX, call.invoke_async(connection)).await?;
+        let answer: redis::Value = with_timeout(RESPONSE_TIMEOUT, call.invoke_async(connection)).await?;
         if matches!(&answer, redis::Value::Array(parts) if parts.len() == 1) {
             return Ok(None);
         }
@@ -133,7 +133,7 @@ impl RedisList {
         let mut call = self.scripts.reset.prepare_invoke();
         call.key(&self.keys[..]).key(&aside).arg(&claim.token).arg(generation);
         let connection = self.connection.as_mut().ok_or(ListError::Overtaken)?;
-        let put_aside = changed(bounded(ANSWER_MAX, call.invoke_async(connection)).await?)?;
+        let put_aside = changed(with_timeout(RESPONSE_TIMEOUT, call.invoke_async(connection)).await?)?;
         Ok((put_aside == 1).then_some(aside))
     }
 
@@ -146,7 +146,7 @@ impl RedisList {
             call.arg(Timestamp::micros(letter.dead_at)).arg(name(&letter.id())).arg(text);
         }
         let connection = self.connection.as_mut().ok_or(ListError::Overtaken)?;
-        changed(bounded(ANSWER_MAX, call.invoke_async(connection)).await?)
+        changed(with_timeout(RESPONSE_TIMEOUT, call.invoke_async(connection)).await?)
     }
 
     /// Takes letters out of the list. Returns the list's version.
@@ -157,7 +157,7 @@ impl RedisList {
             call.arg(name(id));
         }
         let connection = self.connection.as_mut().ok_or(ListError::Overtaken)?;
-        changed(bounded(ANSWER_MAX, call.invoke_async(connection)).await?)
+        changed(with_timeout(RESPONSE_TIMEOUT, call.invoke_async(connection)).await?)
     }
 }
 
