@@ -42,7 +42,7 @@ fn what_one_process_projects_another_hears() {
     let world = World::new();
     let here = feed(&world, &redis);
     let url = redis.url().parse().unwrap();
-    let there = world.wait(async { ChangeFeed::redis_listener(url) });
+    let there = world.wait(async { ChangeFeed::redis_subscriber(url) });
     let mut listener = world.wait(async { there.subscribe() });
     assert!(matches!(world.wait(listener.next()), Some(FeedMessage::Missed)), "it listens from now on");
     let mut projector = world.projector().with_feed(here);
