@@ -12,7 +12,9 @@ pub mod oracle;
 pub mod proxy;
 pub mod redis;
 mod skipped;
+#[cfg(feature = "mssql")]
 pub mod sql_server;
+#[cfg(feature = "mssql")]
 pub mod tds;
 
 pub use skipped::skipped;
