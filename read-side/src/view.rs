@@ -21,7 +21,7 @@ pub struct User {
     /// Email address of the user.
     #[schema(value_type = String)]
     pub email: Box<str>,
-    /// Time of the event that created the user.
+    /// Time of the newest event about the user.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
 }

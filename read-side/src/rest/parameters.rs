@@ -36,10 +36,8 @@ pub(super) fn parse_id<T>(
     path: Result<Path<String>, PathRejection>,
     parse: fn(&str) -> Result<T, InvalidId>,
 ) -> Result<T, Problem> {
-    let invalid =
-        |reason: String| Problem::invalid(format!("{name} {reason}; it must match [A-Za-z0-9._:@-]{{1,64}}"));
-    let Path(text) = path.map_err(|_| invalid("is not UTF-8".to_owned()))?;
-    parse(&text).map_err(|error| invalid(error.to_string()))
+    let Path(text) = path.map_err(|_| Problem::invalid(format!("{name} is not UTF-8")))?;
+    parse(&text).map_err(|error| Problem::invalid(format!("{name} {error}")))
 }
 
 pub(super) fn not_found(name: &str, id: &str) -> Problem {

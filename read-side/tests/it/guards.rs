@@ -93,11 +93,14 @@ async fn arguments_are_checked_as_rest_checks_them() {
     let long = format!(r#"{{ user(id: "{}") {{ name }} }}"#, "x".repeat(65));
     for (query, words) in [
         (r#"{ user(id: "") { name } }"#, "must not be empty"),
-        (r#"{ user(id: "a b") { name } }"#, "[A-Za-z0-9._:@-]{1,64}"),
+        (r#"{ user(id: "a b") { name } }"#, "allowed are letters, digits and . _ : @ -"),
         (&long, "65 characters"),
-        (r#"{ order(id: "a'--") { status } }"#, "[A-Za-z0-9._:@-]{1,64}"),
+        (r#"{ order(id: "a'--") { status } }"#, "allowed are letters, digits and . _ : @ -"),
         (r#"{ inventoryItem(sku: "🌸") { sku } }"#, "🌸"),
-        (r#"{ usersById(ids: ["customer-2", "a b"]) { name } }"#, "[A-Za-z0-9._:@-]{1,64}"),
+        (
+            r#"{ usersById(ids: ["customer-2", "a b"]) { name } }"#,
+            "allowed are letters, digits and . _ : @ -",
+        ),
         (r#"{ user(id: "customer-2") { recentOrders(limit: 0) { orderId } } }"#, "from 1 to 100"),
         (r#"{ user(id: "customer-2") { recentOrders(limit: 101) { orderId } } }"#, "from 1 to 100"),
         (r#"{ user(id: "customer-2") { recentOrders(limit: -1) { orderId } } }"#, "from 1 to 100"),

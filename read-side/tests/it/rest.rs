@@ -100,7 +100,7 @@ async fn stock_is_an_integer_of_64_bits() {
 async fn invalid_requests_are_explained() {
     let read_side = ReadSide::seeded();
     let long = format!("/users/{}", "x".repeat(65));
-    let rule = "[A-Za-z0-9._:@-]{1,64}";
+    let rule = "allowed are letters, digits and . _ : @ -";
     for (path, status, words) in [
         ("/users/unknown", 404, &[r#"user \"unknown\" not found"#][..]),
         ("/users/CUSTOMER-2", 404, &["CUSTOMER-2"]),
@@ -108,11 +108,11 @@ async fn invalid_requests_are_explained() {
         ("/inventory/nothing", 404, &["nothing"]),
         ("/users/", 404, &["route not found"]),
         ("/nowhere", 404, &["route not found"]),
-        (&long, 422, &[rule, "65 characters"]),
+        (&long, 422, &["65 characters"]),
         ("/users/a%20b", 422, &[rule, "' '"]),
         ("/orders/a%27--", 422, &[rule]),
         ("/orders/%F0%9F%8C%B8", 422, &[rule, "🌸"]),
-        ("/inventory/%FF", 422, &[rule]),
+        ("/inventory/%FF", 422, &["SKU is not UTF-8"]),
         ("/users/recent?limit=0", 422, &["from 1 to 100"]),
         ("/users/recent?limit=101", 422, &["from 1 to 100"]),
         ("/users/recent?limit=-1", 422, &["limit"]),

@@ -39,7 +39,7 @@ impl GlobalId {
 /// # Errors
 /// INVALID_VALUE
 pub(super) fn parse_id<T>(id: &ID, parse: fn(&str) -> std::result::Result<T, InvalidId>) -> Result<T> {
-    parse(id).map_err(|error| invalid_value(format!("id {error}; it must match [A-Za-z0-9._:@-]{{1,64}}")))
+    parse(id).map_err(|error| invalid_value(format!("id {error}")))
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl User {
         &self.email
     }
 
-    /// Time of the event that created the user.
+    /// Time of the newest event about the user.
     async fn created_at(&self) -> DateTime {
         DateTime(self.created_at)
     }

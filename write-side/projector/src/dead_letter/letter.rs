@@ -216,7 +216,7 @@ impl<'a> LetterJson<'a> {
 }
 
 impl Serialize for DeadLetter {
-    /// As [`LetterJson`].
+    /// The JSON of `LetterJson`.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         LetterJson::of(self).serialize(serializer)
     }
