@@ -4,8 +4,8 @@
 //! model is not waited for. Each role opens it in its own time, and its port reports it as unavailable until then.
 
 mod banner;
-
-use std::net::SocketAddr;
+mod listeners;
+mod roles;
 
 use anyhow::Context;
 use axum::Router;
@@ -30,62 +30,8 @@ use crate::cli::Settings;
 use crate::simulator::Simulator;
 use crate::{produce, report, sample, usage};
 use banner::Banner;
-
-/// Which roles this process has.
-#[derive(Debug, Clone, Copy)]
-pub struct Roles {
-    commands: bool,
-    projector: bool,
-    read_side: bool,
-    /// The sample shop and the simulator, which belong to the process that runs everything.
-    shop: bool,
-}
-
-impl Roles {
-    /// `millrace`
-    pub const ALL: Self = Self { commands: true, projector: true, read_side: true, shop: true };
-    /// `millrace write-side`
-    pub const WRITE_SIDE: Self = Self { read_side: false, shop: false, ..Self::ALL };
-    /// `millrace commands`
-    pub const COMMANDS: Self = Self { projector: false, ..Self::WRITE_SIDE };
-    /// `millrace projector`
-    pub const PROJECTOR: Self = Self { commands: false, ..Self::WRITE_SIDE };
-    /// `millrace read-side`
-    pub const READ_SIDE: Self = Self { read_side: true, commands: false, projector: false, shop: false };
-
-    fn has_sample(self, settings: &Settings) -> bool {
-        self.shop && settings.sample.is_on() && !settings.no_sample
-    }
-}
-
-/// The ports of the roles, taken.
-struct Listeners {
-    commands: Option<TcpListener>,
-    admin: Option<TcpListener>,
-    queries: Option<TcpListener>,
-    metrics: Option<TcpListener>,
-}
-
-impl Listeners {
-    async fn bind(settings: &Settings, roles: Roles) -> anyhow::Result<Self> {
-        let bind = async |wanted: bool, setting, address: SocketAddr| {
-            if !wanted {
-                return Ok(None);
-            }
-            millrace_platform::http::bind(setting, address).await.map(Some).map_err(usage)
-        };
-        let metrics = match settings.metrics_addr.0 {
-            Some(address) => bind(true, "METRICS_ADDR", address).await?,
-            None => None,
-        };
-        Ok(Self {
-            commands: bind(roles.commands, "COMMAND_ADDR", settings.commands.command_addr).await?,
-            admin: bind(roles.projector, "ADMIN_ADDR", settings.admin.admin_addr).await?,
-            queries: bind(roles.read_side, "API_ADDR", settings.read.api_addr).await?,
-            metrics,
-        })
-    }
-}
+use listeners::Listeners;
+pub use roles::Roles;
 
 /// Runs the roles until a signal, then drains.
 ///

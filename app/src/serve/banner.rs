@@ -2,7 +2,7 @@
 
 use tokio::net::TcpListener;
 
-use super::Listeners;
+use super::listeners::Listeners;
 use crate::output::print_line;
 
 /// The addresses of the ports that are served, and commands to try.

@@ -133,7 +133,7 @@ fn produce_stops_at_a_signal() {
 }
 
 /// Payload of the close frame: code 1001 and a text.
-const GOING_AWAY: &[u8] = b"\x03\xe9The server is going away";
+const GOING_AWAY: &[u8] = b"\x03\xe9Server shutting down";
 
 #[test]
 fn subscriptions_are_closed_and_do_not_delay_the_exit() {
