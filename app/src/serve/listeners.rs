@@ -1,4 +1,4 @@
-//! Binds all addresses of a process before anything starts, so that an address in use is a start-up error.
+//! The ports of a process, bound before anything else starts: a port that is taken is a start-up error.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use super::roles::Roles;
 use crate::cli::Settings;
 use crate::usage;
 
-/// The bound addresses of a process; `None` for a role that it does not have.
+/// Listeners on the addresses of the roles.
 pub(super) struct Listeners {
     pub(super) commands: Option<TcpListener>,
     pub(super) admin: Option<TcpListener>,
@@ -18,8 +18,8 @@ pub(super) struct Listeners {
 
 impl Listeners {
     pub(super) async fn bind(settings: &Settings, roles: Roles) -> anyhow::Result<Self> {
-        let bind = async |is_used: bool, setting, address: SocketAddr| {
-            if !is_used {
+        let bind = async |wanted: bool, setting, address: SocketAddr| {
+            if !wanted {
                 return Ok(None);
             }
             millrace_platform::http::bind(setting, address).await.map(Some).map_err(usage)

@@ -1,8 +1,8 @@
-//! The roles that a process can have.
+//! The roles of a process.
 
 use crate::cli::Settings;
 
-/// The roles of this process.
+/// Which roles this process has.
 #[derive(Debug, Clone, Copy)]
 pub struct Roles {
     pub(super) commands: bool,
@@ -24,6 +24,7 @@ impl Roles {
     /// `millrace read-side`
     pub const READ_SIDE: Self = Self { read_side: true, commands: false, projector: false, shop: false };
 
+    /// Whether a new log is filled with the sample shop.
     pub(super) fn has_sample(self, settings: &Settings) -> bool {
         self.shop && settings.sample.is_on() && !settings.no_sample
     }

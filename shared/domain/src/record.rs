@@ -170,8 +170,8 @@ pub struct Record<'a> {
     pub headers: HeaderView<'a>,
 }
 
-/// The records of one poll, and from where to where it covers each partition. All bytes are in one buffer, which the next
-/// poll reuses.
+/// The records of one poll, with the range of offsets that it covers in each partition. All bytes are in one buffer,
+/// which the next poll reuses.
 #[derive(Debug, Default)]
 pub struct RecordBatch {
     topic: Box<str>,
@@ -201,13 +201,14 @@ impl RecordBatch {
         self.ranges.clear();
     }
 
-    /// Begins a partition at the offset where the consumer stands, before its first record is pushed. That record may have
-    /// a greater offset: a log with transactions or compaction has gaps. A partition that has begun is left as it is.
+    /// Starts the range of a partition at the position of the consumer, before its first record is pushed. That record
+    /// can have a higher offset, because a log with transactions or compaction has gaps. An existing range is kept.
     pub fn begin(&mut self, partition: i32, from: i64) {
         self.ranges.entry(partition).or_insert(from..from);
     }
 
-    /// The offsets that the batch covers, by partition: from where the consumer was to behind the last record.
+    /// The offsets that the batch covers in each partition: from the position of the consumer to the offset after the
+    /// last record.
     pub fn ranges(&self) -> impl Iterator<Item = (i32, Range<i64>)> {
         self.ranges.iter().map(|(partition, range)| (*partition, range.clone()))
     }
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_covers_its_partitions_from_where_they_began() {
+    fn a_range_starts_at_the_position_of_the_consumer() {
         let mut batch = RecordBatch::new("events");
         let parts = RecordParts { key: None, payload: None, headers: HeaderView::default() };
         // Offsets 5 and 6 are a gap, such as the marker of a transaction.

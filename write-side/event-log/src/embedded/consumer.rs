@@ -54,11 +54,12 @@ impl EmbeddedConsumer {
                 bytes_max: batch.byte_len()
                     + limits.bytes_max.saturating_sub(batch.byte_len()).div_ceil(left),
             };
-            // A read that fails in a later partition drops what was read, so no position may have moved yet.
+            // Positions move only after all reads: an error in a later partition drops the whole batch.
             self.read(batch, share, *partition)?;
         }
         for (partition, range) in batch.ranges() {
-            self.next[usize::try_from(partition).expect("made by read")] = Some(range.end);
+            self.next[usize::try_from(partition).expect("read covers partitions of the log only")] =
+                Some(range.end);
         }
         self.first = (self.first + 1) % count;
         Ok(Polled::Records)

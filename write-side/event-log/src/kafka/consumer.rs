@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use millrace_domain::record::RecordParts;
 use millrace_domain::{Position, RecordBatch};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client;
@@ -121,7 +120,7 @@ impl KafkaConsumer {
             let timeout = if batch.is_empty() { left } else { Duration::ZERO };
             match client.poll(timeout) {
                 Some(Ok(message)) => copy(&message, next, batch),
-                Some(Err(error)) => *failed = classify(&error, client.context()),
+                Some(Err(error)) => *failed = client.context().classify(&error),
                 // A rebalance callback ends the poll too.
                 None if client.context().has_changes() || !batch.is_empty() || left.is_zero() => break,
                 None => {}
@@ -273,7 +272,7 @@ impl KafkaConsumer {
                 // Fetched before the pause.
                 Some(Ok(message)) => copy(&message, &mut self.next, &mut self.kept),
                 Some(Err(error)) => {
-                    let failed = classify(&error, self.client.context());
+                    let failed = self.client.context().classify(&error);
                     self.failed = self.failed.take().or(failed);
                 }
                 None if left.is_zero() => break,
@@ -326,27 +325,4 @@ struct Start {
     partition: i32,
     next: i64,
     end: i64,
-}
-
-/// The error for the projector; `None` when librdkafka recovers by itself. All errors are logged by [`Group`].
-fn classify(error: &KafkaError, group: &Group) -> Option<LogError> {
-    use RDKafkaErrorCode as Code;
-    if let KafkaError::MessageConsumptionFatal(_) = error {
-        let reason = group.reason();
-        return Some(LogError::Fatal(format!("the Kafka consumer has failed permanently: {reason}")));
-    }
-    match error.rdkafka_error_code() {
-        Some(Code::AutoOffsetReset | Code::LogTruncation) => Some(LogError::Fatal(format!(
-            "the log no longer has the next record to project ({}); restore it, or start with an empty read model",
-            group.reason()
-        ))),
-        Some(
-            Code::Authentication
-            | Code::SaslAuthenticationFailed
-            | Code::TopicAuthorizationFailed
-            | Code::GroupAuthorizationFailed
-            | Code::ClusterAuthorizationFailed,
-        ) => Some(LogError::unavailable(error.clone())),
-        _ => None,
-    }
 }

@@ -13,11 +13,12 @@ use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use serde::Deserialize;
 
 use super::client;
+use crate::error::LogError;
 use crate::poll::Polled;
 
 /// The context of the consumer, with the state that its callbacks maintain.
@@ -88,8 +89,31 @@ impl Group {
         self.state().ends.get(&partition).copied()
     }
 
-    pub(super) fn reason(&self) -> String {
+    fn reason(&self) -> String {
         self.state().reason.clone()
+    }
+
+    /// The error for the projector; `None` when librdkafka recovers by itself. All errors are logged in `error`.
+    pub(super) fn classify(&self, error: &KafkaError) -> Option<LogError> {
+        use RDKafkaErrorCode as Code;
+        if let KafkaError::MessageConsumptionFatal(_) = error {
+            let reason = self.reason();
+            return Some(LogError::Fatal(format!("the Kafka consumer has failed permanently: {reason}")));
+        }
+        match error.rdkafka_error_code() {
+            Some(Code::AutoOffsetReset | Code::LogTruncation) => Some(LogError::Fatal(format!(
+                "the log no longer has the next record to project ({}); restore it, or start with an empty read model",
+                self.reason()
+            ))),
+            Some(
+                Code::Authentication
+                | Code::SaslAuthenticationFailed
+                | Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::ClusterAuthorizationFailed,
+            ) => Some(LogError::unavailable(error.clone())),
+            _ => None,
+        }
     }
 
     fn assigned(&self, partitions: Vec<i32>) {
