@@ -243,6 +243,7 @@ const NO_SAMPLE: (&str, &str) = ("SAMPLE", "off");
 fn killed_after_the_append_and_before_the_projection() {
     let home = Home::new();
     let server = home.start(&[NO_SAMPLE]);
+    server.until_ready();
     let lines = events_of(0..300);
     // While this is held, no other connection can write to the read model.
     let blocker = home.locked(&home.read_model());
@@ -260,6 +261,7 @@ fn killed_after_the_append_and_before_the_projection() {
 fn killed_within_the_transaction_that_projects() {
     let home = Home::new();
     let server = home.start(&[NO_SAMPLE]);
+    server.until_ready();
     let lines = events_of(0..300);
     let sql = home.sql(&home.read_model());
     // Users, orders and payments are written, the fence is moved, nothing is committed.
@@ -340,6 +342,7 @@ fn killed_between_the_transaction_and_the_mirror() {
     // Redis receives nothing; it receives requests, but its replies are lost; its replies break off after some bytes.
     for fault in [Fault::Stall, Fault::CutAfter(0), Fault::CutAfter(40), Fault::CutAfter(400)] {
         let server = home.start(&[NO_SAMPLE, ("REDIS_URL", &url)]);
+        server.until_ready();
         wire.set(fault);
         let number = lines.len();
         let more: Vec<_> = (number..number + 5)

@@ -259,6 +259,12 @@ impl Server {
         addresses.into_iter().all(|url| matches!(self.ready(url), Some((200, _))))
     }
 
+    /// The banner is printed before the read model is open and its tables exist.
+    #[track_caller]
+    pub(crate) fn until_ready(&self) {
+        until("every part is ready", || self.is_ready().then_some(()));
+    }
+
     /// The response of `GET` on the read side, once it is 200. A row that is not projected is 404, and a read model that is
     /// not open yet 503.
     #[track_caller]

@@ -63,7 +63,7 @@ fn a_schema_is_not_changed_if_migrate_is_off() {
     assert!(!home.read_model().exists(), "the projector has not created it");
     // The process continues once another one has migrated.
     Process::start(&mut home.command(&["migrate"])).finish().ok();
-    until("every part is ready", || server.is_ready().then_some(()));
+    server.until_ready();
     server.accept("/api/v1/users", r#"{"userId":"u","name":"Ada","email":"ada@example.com"}"#);
     home.until_projected(1);
 }
@@ -224,7 +224,7 @@ fn the_sample_can_be_switched_off() {
 fn assert_no_sample(home: &Home, server: &Server) {
     // The sample is in the log before the banner is printed.
     assert_eq!(home.records(), 0);
-    until("every part is ready", || server.is_ready().then_some(()));
+    server.until_ready();
     let url = format!("{}/users/customer-2", server.queries);
     let (status, body) = server.client.get(&url).unwrap();
     assert_eq!(status, 404, "{body}");

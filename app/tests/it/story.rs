@@ -40,7 +40,7 @@ fn the_sample_shop_answers() {
     assert_eq!(answer, json!({ "user": { "name": "Leonie Köhler", "recentOrders": expected } }));
     assert_eq!(server.query("/orders/invoice-20")["payment"]["status"], "PENDING");
     assert_eq!(server.query("/orders/invoice-67")["payment"]["paymentId"], "payment-67");
-    until("every part is ready", || server.is_ready().then_some(()));
+    server.until_ready();
     assert_eq!(server.events_processed(), SAMPLE_EVENTS.unsigned_abs());
 }
 
