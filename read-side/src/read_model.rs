@@ -79,6 +79,7 @@ impl ReadModel {
         metrics: StoreMetrics,
     ) -> Result<(), OpenError> {
         let mut pause = OPEN_RETRY_MIN;
+        let mut logged = String::new();
         loop {
             let error = match open_detached(url.clone(), metrics.clone()).await {
                 Ok(store) => {
@@ -87,12 +88,15 @@ impl ReadModel {
                 }
                 Err(error) => error,
             };
-            let is_new = self.set_reason(chain(&error));
+            let reason = chain(&error);
+            let is_new = self.set_reason(reason.clone());
             if !error.is_temporary {
                 return Err(error);
             }
-            if is_new {
-                tracing::warn!(target: "millrace::read_side", error = chain(&error), "read model unavailable; retrying");
+            // Not at the first attempt: the projector of this process may be creating the tables.
+            if !is_new && reason != logged {
+                tracing::warn!(target: "millrace::read_side", error = reason, "read model unavailable; retrying");
+                logged = reason;
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(OPEN_RETRY_MAX);

@@ -23,6 +23,9 @@ pub enum TlsError {
         path: PathBuf,
         source: pem::Error,
     },
+    /// Only one of the two settings is set. Serving plain HTTP instead would expose what was meant to be encrypted.
+    #[error("{0} requires {1}")]
+    Incomplete(&'static str, &'static str),
     /// The key does not match the certificate, or rustls does not support them.
     #[error("TLS_CERT and TLS_KEY: {0}")]
     Pair(rustls::Error),
@@ -40,8 +43,11 @@ impl std::fmt::Debug for Tls {
 impl Tls {
     /// `None` when no certificate is configured.
     pub(super) fn new(config: &HttpConfig) -> Result<Option<Self>, TlsError> {
-        let (Some(cert), Some(key)) = (&config.tls_cert, &config.tls_key) else {
-            return Ok(None);
+        let (cert, key) = match (&config.tls_cert, &config.tls_key) {
+            (Some(cert), Some(key)) => (cert, key),
+            (None, None) => return Ok(None),
+            (Some(_), None) => return Err(TlsError::Incomplete("TLS_CERT", "TLS_KEY")),
+            (None, Some(_)) => return Err(TlsError::Incomplete("TLS_KEY", "TLS_CERT")),
         };
         let chain = CertificateDer::pem_file_iter(cert)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)

@@ -81,3 +81,14 @@ fn errors_name_the_file_and_hide_its_content() {
     let limits: Limits = config(&cert, &key).limits();
     assert_eq!(limits.header, Duration::from_millis(200));
 }
+
+#[test]
+fn one_setting_without_the_other_is_an_error() {
+    let path = Path::new("file.pem");
+    let mut only_cert = config(path, path);
+    only_cert.tls_key = None;
+    assert_eq!(HttpServer::new(&only_cert).unwrap_err().to_string(), "TLS_CERT requires TLS_KEY");
+    let mut only_key = config(path, path);
+    only_key.tls_cert = None;
+    assert_eq!(HttpServer::new(&only_key).unwrap_err().to_string(), "TLS_KEY requires TLS_CERT");
+}
