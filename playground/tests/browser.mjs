@@ -139,7 +139,7 @@ async function docs() {
   await read.page.locator('summary', { hasText: 'GET /users/{id}' }).first().click();
   const route = read.page.locator('details[open]');
   await route.locator('input').first().fill('customer-2');
-  await route.getByRole('button', { name: 'Try it' }).click();
+  await route.getByRole('button', { name: 'Send request' }).click();
   await route.getByText('Leonie').waitFor();
   await read.picture('docs-read-side');
   await read.end();
